@@ -1,0 +1,5 @@
+"""`python -m uadx`."""
+
+from uadx.cli import main
+
+main()

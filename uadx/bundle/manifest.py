@@ -1,0 +1,100 @@
+"""manifest.json as types: what a bundle says of itself. Reading it names the field that is wrong."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from uadx.scoring.fusion import FUSIONS, Scoring
+
+SCHEMA = 1
+"""Raised when an older uadx could misread a newer bundle."""
+
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Positive = Annotated[int, Meta(ge=1)]
+Multiple16 = Annotated[int, Meta(ge=32, le=4096, multiple_of=16)]
+
+
+class Input(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The graph's input: what the core must feed. mean and std are inside the graph; here for readers."""
+
+    name: Literal["image"] = "image"
+    height: Multiple16
+    width: Multiple16
+    layout: Literal["NHWC"] = "NHWC"
+    color: Literal["RGB"] = "RGB"
+    dtype: Literal["uint8"] = "uint8"
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+class Teacher(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which teacher the student repeats. sha256: of its folded weights as they stand in the graph."""
+
+    id: str
+    sha256: Sha256
+
+
+class Training(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the student was taught from. Images are known by the first 16 hex digits of their file's sha256.
+
+    fingerprint: sha256 over the sorted digests of all good images. held_out: those that only calibrate.
+    """
+
+    images: Positive
+    held_out: tuple[Annotated[str, Meta(pattern="^[0-9a-f]{16}$")], ...]
+    fingerprint: Sha256
+    seed: int
+    epochs: Positive
+    skipped: int = 0
+    duplicates: int = 0
+
+
+class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole of manifest.json.
+
+    calibration: for each fusion the image scores of the held-out good images, in ascending order; every threshold
+    and p-value derives from them. default_fpr: the false-alarm rate of the threshold used when none is asked for.
+    metrics: figures measured on labelled images, where somebody did. files: sha256 of every other file.
+    """
+
+    schema: int
+    name: str
+    created_by: str
+    input: Input
+    scoring: Scoring
+    calibration: dict[str, Annotated[tuple[float, ...], Meta(min_length=1)]]
+    default_fpr: Annotated[float, Meta(gt=0, lt=1)]
+    teacher: Teacher
+    training: Training
+    metrics: dict[str, float] = {}
+    files: dict[str, Sha256]
+
+    def __post_init__(self) -> None:
+        if set(self.scoring.levels) != {"level1", "level2", "level3"}:
+            raise ValueError("`scoring.levels` must be level1, level2 and level3")
+        if any(not scale.high > scale.low for scale in self.scoring.levels.values()):
+            raise ValueError("`scoring.levels`: `high` must be above `low`")
+        if set(self.calibration) != set(FUSIONS):
+            raise ValueError(f"`calibration` must hold the scores of {' and '.join(FUSIONS)}")
+        if any(list(scores) != sorted(scores) for scores in self.calibration.values()):
+            raise ValueError("`calibration`: scores must be in ascending order")
+
+
+def decode(data: bytes) -> Manifest:
+    """Read manifest.json. Raises msgspec.MsgspecError with the path of the wrong field; ValueError for the schema."""
+    head = msgspec.json.decode(data, type=_Head)
+    if head.schema != SCHEMA:
+        raise ValueError(f"it has schema {head.schema}, this uadx reads schema {SCHEMA}")
+    return msgspec.json.decode(data, type=Manifest)
+
+
+def encode(manifest: Manifest) -> bytes:
+    """manifest.json, indented for people, the same bytes for the same content."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+
+
+class _Head(Struct):
+    schema: int

@@ -1,0 +1,167 @@
+"""Opens a bundle: every hash checked, every field typed, every path confined to the bundle."""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import os
+import shutil
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files as package_files
+from pathlib import Path, PurePosixPath
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from uadx.api import ModelArtifact
+from uadx.bundle.manifest import Manifest, decode
+from uadx.errors import BundleError
+from uadx.scoring.calibration import Calibration
+from uadx.scoring.fusion import Fusion
+
+MANIFEST, MODEL, GOLDEN = "manifest.json", "stfpm.onnx", "golden.npz"
+REQUIRED = frozenset({MODEL, GOLDEN})
+MAX_UNPACKED = 1 << 30
+DEFAULT = "default"
+_EXTERNAL_DATA = b"\x0a\x08location"  # protobuf: field 1 (key) of StringStringEntryProto, 8 bytes, its text
+_RETRAIN = "copy the bundle again from where it was made, or train it anew: uadx train"
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Inputs uint8 [N, H, W, 3] and the level maps float32 that the float64 reference gives for them."""
+
+    images: NDArray[np.uint8]
+    maps: dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle. sha256: of manifest.json, which holds the hashes of all other files."""
+
+    path: Path
+    manifest: Manifest
+    sha256: str
+
+    @property
+    def artifact(self) -> ModelArtifact:
+        """The ONNX model for a backend to compile."""
+        return ModelArtifact(self.path / MODEL, "onnx", self.manifest.files[MODEL])
+
+    def calibration(self, fusion: Fusion) -> Calibration:
+        """The held-out scores for one fusion."""
+        return Calibration(self.manifest.calibration[fusion])
+
+    @cached_property
+    def golden(self) -> Golden:
+        """The golden vectors. Raises BundleError where they do not fit the manifest."""
+        try:
+            with np.load(self.path / GOLDEN, allow_pickle=False) as arrays:
+                maps = {name: arrays[name].astype(np.float32) for name in self.manifest.scoring.levels}
+                return Golden(arrays["image"], maps)
+        except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+            raise BundleError(
+                f"{self.path}: {GOLDEN} cannot be read", cause_text=str(error), hint=_RETRAIN
+            ) from error
+
+
+def open_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
+    """Open a bundle directory or .zip; None or "default" is the one that ships with uadx.
+
+    Raises BundleError that names the file or field that is wrong.
+    """
+    where = default_path() if path is None or str(path) == DEFAULT else Path(path)
+    if not where.exists():
+        raise BundleError(
+            f"no model bundle at {where}", hint="train one: uadx train --data DIR --output MODEL"
+        )
+    if where.is_dir():
+        return _open_directory(where, str(where))
+    if zipfile.is_zipfile(where):
+        return _open_directory(_unpack(where), str(where))
+    raise BundleError(
+        f"{where} is not a model bundle: neither a directory nor a .zip",
+        hint="a bundle is what `uadx train` writes to its --output",
+    )
+
+
+def default_path() -> Path:
+    """Where the bundle that ships with uadx lies."""
+    return Path(str(package_files("uadx"))) / "models" / DEFAULT
+
+
+def _open_directory(directory: Path, shown: str) -> Bundle:
+    try:
+        raw = (directory / MANIFEST).read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"{shown} is not a model bundle: its {MANIFEST} cannot be read",
+            cause_text=str(error),
+            hint="a bundle is what `uadx train` writes to its --output",
+        ) from error
+    try:
+        manifest = decode(raw)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise BundleError(
+            f"{shown}: {MANIFEST} is not valid", cause_text=str(error), hint=_RETRAIN
+        ) from error
+    if missing := sorted(REQUIRED - set(manifest.files)):
+        raise BundleError(f"{shown}: {MANIFEST} lists no {' and no '.join(missing)}", hint=_RETRAIN)
+    for name, expected in manifest.files.items():
+        _check_file(directory, name, expected, shown)
+    _refuse_external_data(directory, shown)
+    return Bundle(directory, manifest, hashlib.sha256(raw).hexdigest())
+
+
+def _check_file(directory: Path, name: str, expected: str, shown: str) -> None:
+    if not _is_inside(name):
+        raise BundleError(f"{shown}: {MANIFEST} lists {name!r}, a path outside the bundle", hint=_RETRAIN)
+    try:
+        with open(directory / name, "rb") as file:
+            actual = hashlib.sha256()
+            while block := file.read(1 << 20):
+                actual.update(block)
+    except OSError as error:
+        raise BundleError(f"{shown}: {name} cannot be read", cause_text=str(error), hint=_RETRAIN) from error
+    if actual.hexdigest() != expected:
+        raise BundleError(
+            f"{shown}: {name} is corrupt or was changed: its sha256 is not the manifest's",
+            cause_text=f"manifest {expected}\nfile     {actual.hexdigest()}",
+            hint=_RETRAIN,
+        )
+
+
+def _refuse_external_data(directory: Path, shown: str) -> None:
+    """ONNX can name other files to read weights from; a bundle's model never does, so the marker is enough."""
+    if _EXTERNAL_DATA in (directory / MODEL).read_bytes():
+        raise BundleError(
+            f"{shown}: {MODEL} points to data outside itself, which uadx never reads", hint=_RETRAIN
+        )
+
+
+def _is_inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts and "\\" not in name and ":" not in name
+
+
+def _unpack(archive: Path) -> Path:
+    """Unpack into a private directory that lives as long as the process; runtimes want files, not streams."""
+    directory = Path(tempfile.mkdtemp(prefix="uadx-bundle-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            members = packed.infolist()
+            if bad := [member.filename for member in members if not _is_inside(member.filename)]:
+                raise BundleError(f"{archive} holds {bad[0]!r}, a path outside the bundle", hint=_RETRAIN)
+            if sum(member.file_size for member in members) > MAX_UNPACKED:
+                raise BundleError(f"{archive} would unpack to more than 1 GiB", hint=_RETRAIN)
+            packed.extractall(directory)
+    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
+        raise BundleError(f"{archive} cannot be unpacked", cause_text=str(error), hint=_RETRAIN) from error
+    inner = [entry for entry in directory.iterdir() if entry.is_dir()]
+    # zipping a folder by hand usually keeps the folder
+    return inner[0] if not (directory / MANIFEST).exists() and len(inner) == 1 else directory

@@ -1,0 +1,1 @@
+"""From level distance maps to a verdict: fusion, image score, calibration, regions. One code for every backend."""

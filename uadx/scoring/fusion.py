@@ -1,0 +1,126 @@
+"""Level distance maps -> one anomaly map at feature scale, and the anomaly map -> one image score.
+
+Resizing and smoothing are linear and separable, so each level takes two small matrix products for a whole batch;
+nothing here depends on how images were grouped into batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Literal, TypeAlias
+
+import cv2
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Fusion: TypeAlias = Literal["quantile", "product"]
+FUSIONS: tuple[Fusion, ...] = ("quantile", "product")
+Maps: TypeAlias = Mapping[str, NDArray[np.float32]]
+
+
+class LevelScale(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a level looks like on held-out good images: two quantiles of its distances, mapped to 0 and 1."""
+
+    low: float
+    high: float
+
+
+class Scoring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How level maps become an anomaly map and a score.
+
+    levels: the scale of each level, by name. smoothing: standard deviation of the Gaussian, in cells of level1.
+    top_fraction: the share of the anomaly map's highest values whose mean is the image score.
+    """
+
+    levels: dict[str, LevelScale]
+    smoothing: float = 1.0
+    top_fraction: float = 0.01
+
+
+def fuse_quantile(maps: Maps, scoring: Scoring) -> NDArray[np.float32]:
+    """Mean of the levels, each scaled by its quantiles, smoothed, at level1's size: [N, H/4, W/4].
+
+    The scaling follows EfficientAD (Batzner et al., WACV 2024, section 3.4): a level that is noisy on good images
+    counts for less.
+    """
+    height, width = max(maps[name].shape[1:] for name in scoring.levels)
+    fused: NDArray[np.float32] | None = None
+    for name, scale in scoring.levels.items():
+        scaled = (maps[name] - np.float32(scale.low)) * np.float32(1 / (scale.high - scale.low))
+        rows = _operator(scaled.shape[1], height, scoring.smoothing)
+        columns = _operator(scaled.shape[2], width, scoring.smoothing)
+        level = rows @ scaled @ columns.T
+        fused = level if fused is None else fused + level
+    assert fused is not None
+    return fused * np.float32(1 / len(scoring.levels))
+
+
+def fuse_product(maps: Maps, height: int, width: int) -> NDArray[np.float32]:
+    """Product of the levels, each resized to the model's input size: [N, height, width].
+
+    The paper's formula (Wang et al., BMVC 2021, equation 5). PaddleX leaves out the factor 0.5 of each level's
+    distance, so its values are 8 times these.
+    """
+    product: NDArray[np.float32] | None = None
+    for level in maps.values():
+        resized = _operator(level.shape[1], height, 0.0) @ level @ _operator(level.shape[2], width, 0.0).T
+        product = resized if product is None else product * resized
+    assert product is not None
+    return product
+
+
+def top_mean(anomaly_maps: NDArray[np.float32], fraction: float) -> NDArray[np.float64]:
+    """Mean of each map's highest values (at least one): [N, h, w] -> [N]. A fraction of 0 gives the maximum."""
+    flat = anomaly_maps.reshape(len(anomaly_maps), -1)
+    count = max(1, round(fraction * flat.shape[1]))
+    highest = np.partition(flat, flat.shape[1] - count, axis=1)[:, -count:]
+    # sorted, so that equal maps give equal sums whatever order partition left them in
+    mean: NDArray[np.float64] = np.sort(highest, axis=1).mean(axis=1, dtype=np.float64)
+    return mean
+
+
+def level_scales(maps: Maps, low: float = 0.9, high: float = 0.995) -> dict[str, LevelScale]:
+    """The scale of each level from its maps of held-out good images."""
+    scales = {}
+    for name, level in maps.items():
+        bottom, top = (float(q) for q in np.quantile(level.astype(np.float64), [low, high]))
+        scales[name] = LevelScale(
+            low=bottom, high=max(top, bottom + 1e-6)
+        )  # a constant level scales by nothing
+    return scales
+
+
+def upsample(anomaly_map: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """One anomaly map at the image's original size, bilinear: [h, w] -> [height, width]."""
+    resized = cv2.resize(anomaly_map, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized, np.float32).reshape(height, width)
+
+
+@lru_cache(maxsize=64)
+def _operator(size: int, target: int, sigma: float) -> NDArray[np.float32]:
+    """The matrix [target, size] that resizes (bilinear, half-pixel centres) and then smooths; edges repeat."""
+    centres = np.clip((np.arange(target) + 0.5) * size / target - 0.5, 0, size - 1)
+    resize = np.maximum(0, 1 - np.abs(centres[:, None] - np.arange(size)[None, :]))
+    if sigma == 0:
+        return resize.astype(np.float32)
+    radius = int(np.ceil(4 * sigma))
+    offsets = np.arange(-radius, radius + 1)
+    kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
+    smooth = np.zeros((target, target))
+    for offset, weight in zip(offsets, kernel / kernel.sum(), strict=True):
+        np.add.at(smooth, (np.arange(target), np.clip(np.arange(target) + offset, 0, target - 1)), weight)
+    return np.asarray(smooth @ resize, np.float32)
+
+
+def anomaly_maps(maps: Maps, scoring: Scoring, fusion: Fusion, size: Sequence[int]) -> NDArray[np.float32]:
+    """The anomaly maps of a batch by the chosen fusion. size: the model's input height and width."""
+    if fusion == "product":
+        return fuse_product(maps, size[0], size[1])
+    return fuse_quantile(maps, scoring)
+
+
+def image_scores(anomaly_maps: NDArray[np.float32], scoring: Scoring, fusion: Fusion) -> NDArray[np.float64]:
+    """The image scores [N] of a batch of anomaly maps: the maximum for `product`, else the mean of the top."""
+    return top_mean(anomaly_maps, 0.0 if fusion == "product" else scoring.top_fraction)

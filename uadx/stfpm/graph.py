@@ -1,0 +1,138 @@
+"""The exported STFPM graph: uint8 NHWC RGB in, three level distance maps out, in a dozen plain ONNX operators.
+
+Built node by node instead of traced, so that it is the same file whatever torch is installed and every vendor
+compiler takes it: one opset entry, no shape arithmetic, batch norms folded, `x / sqrt(sum(x^2) + eps)` with an eps
+that survives float16 (1e-4). Weights are stored as float16 and cast once when the model is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from uadx.stfpm.reference import IMAGENET_MEAN, IMAGENET_STD, NORM_EPS
+from uadx.stfpm.weights import LEVELS, STEM, Conv, blocks
+
+OPSET = 17
+IR_VERSION = 8  # what ONNX Runtime 1.17 and OpenVINO 2024 still read
+STRIDES = {"layer1": 4, "layer2": 8, "layer3": 16}
+
+
+class _Graph:
+    """Nodes and initialisers as they are added, each named after what it computes."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.initialisers: list[onnx.TensorProto] = []
+
+    def node(self, operator: str, inputs: list[str], output: str, **attributes: object) -> str:
+        self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
+        return output
+
+    def constant(self, name: str, value: NDArray[np.generic]) -> str:
+        self.initialisers.append(numpy_helper.from_array(value, name))
+        return name
+
+    def conv(self, x: str, conv: Conv, network: str, weights: Mapping[str, NDArray[np.floating]]) -> str:
+        name = f"{network}.{conv.name}"
+        parameters = [
+            self.node(
+                "Cast",
+                [self.constant(f"{name}.{part}", weights[f"{conv.name}.{part}"].astype(np.float16))],
+                f"{name}.{part}/f32",
+                to=TensorProto.FLOAT,
+            )
+            for part in ("weight", "bias")
+        ]
+        pad = conv.kernel // 2
+        return self.node(
+            "Conv",
+            [x, *parameters],
+            name,
+            kernel_shape=[conv.kernel] * 2,
+            strides=[conv.stride] * 2,
+            pads=[pad] * 4,
+        )
+
+    def trunk(self, x: str, network: str, weights: Mapping[str, NDArray[np.floating]]) -> dict[str, str]:
+        """The L2-normalised features of each level of one network."""
+        x = self.node("Relu", [self.conv(x, STEM, network, weights)], f"{network}.relu")
+        x = self.node(
+            "MaxPool", [x], f"{network}.maxpool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]
+        )
+        features = {}
+        for level in LEVELS:
+            for index, block in enumerate(blocks(level)):
+                at = f"{network}.{level}.{index}"
+                inner = self.node("Relu", [self.conv(x, block.conv1, network, weights)], f"{at}.relu1")
+                outer = self.conv(inner, block.conv2, network, weights)
+                shortcut = self.conv(x, block.shortcut, network, weights) if block.shortcut else x
+                x = self.node("Relu", [self.node("Add", [outer, shortcut], f"{at}.add")], f"{at}.relu2")
+            features[level] = self.normalise(x, f"{network}.{level}")
+        return features
+
+    def normalise(self, x: str, name: str) -> str:
+        squares = self.node("Mul", [x, x], f"{name}/squares")
+        total = self.node("ReduceSum", [squares, "channel_axis"], f"{name}/sum", keepdims=1)
+        norm = self.node("Sqrt", [self.node("Add", [total, "norm_eps"], f"{name}/eps")], f"{name}/norm")
+        return self.node("Mul", [x, self.node("Reciprocal", [norm], f"{name}/inverse")], f"{name}/unit")
+
+    def distance(self, teacher: str, student: str, output: str) -> str:
+        difference = self.node("Sub", [teacher, student], f"{output}/difference")
+        squares = self.node("Mul", [difference, difference], f"{output}/squares")
+        total = self.node("ReduceSum", [squares, "channel_axis"], f"{output}/sum", keepdims=0)
+        return self.node("Mul", [total, "half"], output)
+
+
+def build(
+    teacher: Mapping[str, NDArray[np.floating]],
+    student: Mapping[str, NDArray[np.floating]],
+    height: int,
+    width: int,
+) -> bytes:
+    """Serialise the ONNX model from two folded trunks (see uadx.stfpm.weights.fold).
+
+    Input `image` uint8 [N, height, width, 3] RGB; outputs `level1`, `level2`, `level3` float32
+    [N, height / 4, width / 4], [.. / 8], [.. / 16] with values in 0..2. height and width: multiples of 16.
+    """
+    graph = _Graph()
+    graph.constant("channel_axis", np.array([1], np.int64))
+    graph.constant("norm_eps", np.array(NORM_EPS, np.float32))
+    graph.constant("half", np.array(0.5, np.float32))
+    pixels = graph.node("Cast", ["image"], "pixels", to=TensorProto.FLOAT)
+    mean = graph.constant("pixel_mean", (IMAGENET_MEAN * 255).astype(np.float32))
+    scale = graph.constant("pixel_scale", (1 / (IMAGENET_STD * 255)).astype(np.float32))
+    normalised = graph.node(
+        "Mul", [graph.node("Sub", [pixels, mean], "pixels/centred"), scale], "pixels/normalised"
+    )
+    nchw = graph.node("Transpose", [normalised], "pixels/nchw", perm=[0, 3, 1, 2])
+    of_teacher = graph.trunk(nchw, "teacher", teacher)
+    of_student = graph.trunk(nchw, "student", student)
+    outputs = []
+    for number, level in enumerate(LEVELS, 1):
+        graph.distance(of_teacher[level], of_student[level], f"level{number}")
+        shape = ["N", height // STRIDES[level], width // STRIDES[level]]
+        outputs.append(helper.make_tensor_value_info(f"level{number}", TensorProto.FLOAT, shape))
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", height, width, 3])
+    model = helper.make_model(
+        helper.make_graph(graph.nodes, "stfpm", [image], outputs, graph.initialisers),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        producer_name="uadx",
+    )
+    model.ir_version = IR_VERSION
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def trunk_weights(model: bytes, network: str) -> dict[str, NDArray[np.floating]]:
+    """The folded weights of `teacher` or `student` from an exported model, by name, without the prefix."""
+    prefix = f"{network}."
+    return {
+        tensor.name.removeprefix(prefix): numpy_helper.to_array(tensor)
+        for tensor in onnx.load_from_string(model).graph.initializer
+        if tensor.name.startswith(prefix)
+    }

@@ -1,0 +1,92 @@
+"""The ResNet-18 trunk in torch, conv1 to layer3, with torchvision's parameter names (He et al., CVPR 2016)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from uadx.stfpm.reference import IMAGENET_MEAN, IMAGENET_STD, NORM_EPS
+from uadx.stfpm.weights import LEVELS, STEM, Block, Conv, Weights, blocks, fold
+
+
+def _conv(conv: Conv) -> nn.Conv2d:
+    return nn.Conv2d(conv.inputs, conv.outputs, conv.kernel, conv.stride, conv.kernel // 2, bias=False)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut."""
+
+    def __init__(self, block: Block) -> None:
+        super().__init__()
+        self.conv1 = _conv(block.conv1)
+        self.bn1 = nn.BatchNorm2d(block.conv1.outputs)
+        self.conv2 = _conv(block.conv2)
+        self.bn2 = nn.BatchNorm2d(block.conv2.outputs)
+        self.downsample = (
+            nn.Sequential(_conv(block.shortcut), nn.BatchNorm2d(block.shortcut.outputs))
+            if block.shortcut is not None
+            else None
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        inner = torch.relu(self.bn1(self.conv1(x)))
+        return torch.relu(self.bn2(self.conv2(inner)) + shortcut)
+
+
+class Trunk(nn.Module):
+    """Normalised pixels [N, 3, H, W] -> features of layer1 [N, 64, H/4, W/4], layer2 [N, 128, H/8, W/8] and
+    layer3 [N, 256, H/16, W/16]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = _conv(STEM)
+        self.bn1 = nn.BatchNorm2d(STEM.outputs)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        for level in LEVELS:
+            self.add_module(level, nn.Sequential(*(BasicBlock(block) for block in blocks(level))))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
+        features = []
+        for level in LEVELS:
+            x = self.get_submodule(level)(x)
+            features.append(x)
+        return features
+
+    def load(self, state: Mapping[str, NDArray[np.floating]]) -> None:
+        """Take the weights of a torchvision state dict; what it holds beyond layer3 is left out."""
+        tensors = {
+            name: torch.from_numpy(np.asarray(state[name], np.float32).copy())
+            for name in self.state_dict()
+            if not name.endswith("num_batches_tracked")
+        }
+        self.load_state_dict(tensors, strict=False)
+
+    def folded(self) -> Weights:
+        """The weights with batch norms folded, as the exported graph takes them."""
+        return fold({name: tensor.detach().cpu().numpy() for name, tensor in self.state_dict().items()})
+
+
+def normalise_pixels(images: Tensor) -> Tensor:
+    """uint8 RGB [N, H, W, 3] -> float32 [N, 3, H, W], channels last in memory, ImageNet mean and deviation removed."""
+    mean = torch.tensor(IMAGENET_MEAN * 255, dtype=torch.float32, device=images.device)
+    scale = torch.tensor(1 / (IMAGENET_STD * 255), dtype=torch.float32, device=images.device)
+    return ((images.float() - mean) * scale).permute(0, 3, 1, 2)
+
+
+def normalised_distance(teacher: Tensor, student: Tensor) -> Tensor:
+    """0.5 * || t/|t| - s/|s| ||^2 per position: [N, C, H, W] twice -> [N, H, W] (see reference.normalised_distance)."""
+
+    def unit(x: Tensor) -> Tensor:
+        x = x.float()
+        return x * torch.rsqrt((x * x).sum(1, keepdim=True) + NORM_EPS)
+
+    return 0.5 * (unit(teacher) - unit(student)).square().sum(1)

@@ -1,0 +1,83 @@
+"""The float64 truth that every backend and the scoring code are compared with: slow, plain, and in NumPy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uadx.stfpm.weights import LEVELS, STEM, Conv, blocks
+
+IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])
+IMAGENET_STD = np.array([0.229, 0.224, 0.225])
+NORM_EPS = 1e-4
+"""Added to the squared norm. Features have squared norms around one and more, and 1e-4 is not zero in float16."""
+
+F64 = NDArray[np.float64]
+
+
+def normalised_distance(teacher: F64, student: F64) -> F64:
+    """0.5 * || t/|t| - s/|s| ||^2 over the channels: [N, C, H, W] twice -> [N, H, W], values in 0..2.
+
+    Wang et al., BMVC 2021, equation 2, with NORM_EPS under the root.
+    """
+
+    def unit(x: F64) -> F64:
+        return x / np.sqrt((x * x).sum(axis=1, keepdims=True) + NORM_EPS)
+
+    difference = unit(np.asarray(teacher, np.float64)) - unit(np.asarray(student, np.float64))
+    distance: F64 = 0.5 * (difference * difference).sum(axis=1)
+    return distance
+
+
+def level_maps(
+    images: NDArray[np.uint8],
+    teacher: Mapping[str, NDArray[np.floating]],
+    student: Mapping[str, NDArray[np.floating]],
+) -> dict[str, F64]:
+    """`level1` to `level3` of uint8 RGB images [N, H, W, 3] and two folded trunks: the exported graph in float64."""
+    pixels = (images.astype(np.float64) / 255 - IMAGENET_MEAN) / IMAGENET_STD
+    nchw = pixels.transpose(0, 3, 1, 2)
+    pairs = zip(features(nchw, teacher), features(nchw, student), strict=True)
+    return {f"level{n}": normalised_distance(t, s) for n, (t, s) in enumerate(pairs, 1)}
+
+
+def features(x: F64, weights: Mapping[str, NDArray[np.floating]]) -> list[F64]:
+    """Features of layer1 to layer3 of a folded trunk for normalised pixels [N, 3, H, W]."""
+
+    def conv(x: F64, layer: Conv) -> F64:
+        weight = weights[f"{layer.name}.weight"].astype(np.float64)
+        bias = weights[f"{layer.name}.bias"].astype(np.float64)
+        return _convolve(x, weight, layer.stride) + bias[:, None, None]
+
+    def relu(x: F64) -> F64:
+        return np.maximum(x, 0)
+
+    x = _max_pool(relu(conv(x, STEM)))
+    levels = []
+    for level in LEVELS:
+        for block in blocks(level):
+            shortcut = conv(x, block.shortcut) if block.shortcut else x
+            x = relu(conv(relu(conv(x, block.conv1)), block.conv2) + shortcut)
+        levels.append(x)
+    return levels
+
+
+def _windows(x: F64, kernel: int, stride: int, fill: float) -> F64:
+    pad = kernel // 2
+    padded = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)), constant_values=fill)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), axis=(2, 3))
+    return windows[:, :, ::stride, ::stride]
+
+
+def _convolve(x: F64, weight: F64, stride: int) -> F64:
+    product: F64 = np.einsum(
+        "nchwij,ocij->nohw", _windows(x, weight.shape[-1], stride, 0.0), weight, optimize=True
+    )
+    return product
+
+
+def _max_pool(x: F64) -> F64:
+    pooled: F64 = _windows(x, 3, 2, -np.inf).max(axis=(-2, -1))
+    return pooled

@@ -1,0 +1,201 @@
+"""The training loop: a student learns to repeat the teacher on good images.
+
+The loss is the mean distance of the hardest positions of each level (EfficientAD's hard-feature loss, Batzner et
+al., WACV 2024): most of a good image is learnt within seconds, and the mean over all positions would stop teaching
+there. AdamW with warm-up and cosine, and a moving average of the weights, keep the last epochs steady.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from uadx.stfpm.network import Trunk, normalise_pixels, normalised_distance
+from uadx.stfpm.weights import Weights, unfold
+
+STATE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a student is trained. hard_fraction: the share of positions of each image and level in the loss.
+
+    averaging: decay of the moving average of the weights, per step.
+    """
+
+    epochs: int
+    seed: int = 0
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    warmup: float = 0.05
+    hard_fraction: float = 0.1
+    averaging: float = 0.98
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch did. loss: mean training loss; held_out: mean distance on held-out images, summed over levels."""
+
+    number: int
+    epochs: int
+    loss: float
+    held_out: float
+
+
+def hard_loss(distances: list[Tensor], fraction: float) -> Tensor:
+    """Sum over levels of the mean of each image's highest distances: list of [N, h, w] -> scalar."""
+    total = torch.zeros((), device=distances[0].device)
+    for distance in distances:
+        flat = distance.flatten(1)
+        total = total + flat.topk(max(1, round(fraction * flat.shape[1])), dim=1).values.mean()
+    return total
+
+
+class Trainer:
+    """One training run on one device, with a state that can be saved after each epoch and taken up again.
+
+    images, held_out: uint8 RGB [N, H, W, 3], memory maps welcome. teacher: a folded trunk.
+    """
+
+    def __init__(
+        self,
+        images: NDArray[np.uint8],
+        held_out: NDArray[np.uint8],
+        teacher: Weights,
+        recipe: Recipe,
+        device: str = "cpu",
+    ) -> None:
+        torch.manual_seed(recipe.seed)
+        self.images, self.held_out, self.recipe = images, held_out, recipe
+        self.device = torch.device(device)
+        self.teacher = self._place(Trunk()).eval().requires_grad_(False)
+        self.teacher.load(unfold(teacher))
+        self.student = self._place(Trunk()).train()
+        self.average = copy.deepcopy(self.student).eval().requires_grad_(False)
+        self.best: Weights | None = None
+        self.best_held_out = math.inf
+        self.epoch = 0
+        self.step = 0
+        self.steps = recipe.epochs * math.ceil(len(images) / recipe.batch_size)
+        self.optimiser = torch.optim.AdamW(
+            self.student.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+
+    def _place(self, trunk: Trunk) -> Trunk:
+        return trunk.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    def run(self, checkpoint: Path, on_step: Callable[[int], None] = lambda images: None) -> Iterator[Epoch]:
+        """Train to the end, yielding after each epoch; the state is saved to checkpoint before each yield."""
+        while self.epoch < self.recipe.epochs:
+            loss = self._train_epoch(on_step)
+            self.epoch += 1
+            held_out = self._held_out_distance()
+            # the average is a blend with random weights early on, and a late epoch is never far from the last
+            if self.epoch > self.recipe.epochs // 2 and held_out < self.best_held_out:
+                self.best_held_out, self.best = held_out, self.average.folded()
+            self.save(checkpoint)
+            yield Epoch(self.epoch, self.recipe.epochs, loss, held_out)
+
+    def student_weights(self) -> Weights:
+        """The folded student of the epoch that repeats the teacher best on the held-out images."""
+        if self.best is None:
+            raise RuntimeError("the training has not reached its second half")
+        return self.best
+
+    def _distances(self, student: Trunk, batch: NDArray[np.uint8]) -> list[Tensor]:
+        pixels = normalise_pixels(torch.from_numpy(batch).to(self.device))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=_bfloat16_is_fast(self.device)):
+            with torch.no_grad():
+                of_teacher = self.teacher(pixels)
+            of_student = student(pixels)
+        return [normalised_distance(t, s) for t, s in zip(of_teacher, of_student, strict=True)]
+
+    def _train_epoch(self, on_step: Callable[[int], None]) -> float:
+        recipe = self.recipe
+        order = np.random.default_rng([recipe.seed, self.epoch]).permutation(len(self.images))
+        total = 0.0
+        for start in range(0, len(order), recipe.batch_size):
+            chosen = np.sort(order[start : start + recipe.batch_size])
+            for group in self.optimiser.param_groups:
+                group["lr"] = recipe.learning_rate * self._schedule()
+            loss = hard_loss(self._distances(self.student, self.images[chosen]), recipe.hard_fraction)
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimiser.step()
+            self.step += 1
+            self._update_average()
+            total += float(loss.detach()) * len(chosen)
+            on_step(len(chosen))
+        return total / len(order)
+
+    def _schedule(self) -> float:
+        warmup = max(1, round(self.recipe.warmup * self.steps))
+        if self.step < warmup:
+            return (self.step + 1) / warmup
+        return 0.5 * (1 + math.cos(math.pi * (self.step - warmup) / max(1, self.steps - warmup)))
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        decay = min(self.recipe.averaging, (1 + self.step) / (10 + self.step))
+        for mean, value in zip(
+            self.average.state_dict().values(), self.student.state_dict().values(), strict=True
+        ):
+            if mean.is_floating_point():
+                mean.lerp_(value, 1 - decay)
+
+    @torch.no_grad()
+    def _held_out_distance(self) -> float:
+        size, total = self.recipe.batch_size, 0.0
+        for start in range(0, len(self.held_out), size):
+            batch = np.ascontiguousarray(self.held_out[start : start + size])
+            distances = self._distances(self.average, batch)
+            total += sum(float(d.mean(dim=(1, 2)).sum()) for d in distances)
+        return total / len(self.held_out)
+
+    def save(self, path: Path) -> None:
+        """Write the state whole or not at all."""
+        state = {
+            "version": STATE_VERSION,
+            "recipe": asdict(self.recipe),
+            "epoch": self.epoch,
+            "step": self.step,
+            "student": self.student.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "best_held_out": self.best_held_out,
+            "best": None if self.best is None else {k: torch.from_numpy(v) for k, v in self.best.items()},
+        }
+        temporary = path.with_name(f"{path.name}.tmp")
+        torch.save(state, temporary)
+        os.replace(temporary, path)
+
+    def restore(self, path: Path) -> bool:
+        """Take up a saved state; False where it belongs to another recipe. Weights only, no pickled code."""
+        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+        if state.get("version") != STATE_VERSION or state.get("recipe") != asdict(self.recipe):
+            return False
+        self.student.load_state_dict(state["student"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.epoch, self.step, self.best_held_out = state["epoch"], state["step"], state["best_held_out"]
+        best = state["best"]
+        self.best = None if best is None else {name: tensor.cpu().numpy() for name, tensor in best.items()}
+        return True
+
+
+def _bfloat16_is_fast(device: torch.device) -> bool:
+    """bfloat16 doubles the speed where the processor has it and halves it where it is emulated."""
+    if device.type == "cpu":
+        return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())  # no public twin
+    return device.type == "cuda" and torch.cuda.is_bf16_supported()
