@@ -12,9 +12,7 @@ from uadx.scoring.calibration import Calibration
 from uadx.scoring.fusion import LevelScale, Scoring
 from uadx.scoring.regions import find_regions
 
-SCORING = Scoring(
-    levels={f"level{n}": LevelScale(low=0.01 * n, high=0.05 * n) for n in (1, 2, 3)}, smoothing=1.0
-)
+SCORING = Scoring(levels={f"level{n}": LevelScale(low=0.01 * n, high=0.05 * n) for n in (1, 2, 3)}, smoothing=1.0)
 
 
 def level_maps(count, rng):
@@ -86,18 +84,14 @@ def test_the_threshold_leaves_no_more_calibration_scores_above_it_than_the_rate_
 
 def test_a_new_good_score_exceeds_the_threshold_as_rarely_as_stated():
     rng = np.random.default_rng(3)
-    false_alarms = [
-        rng.random() > Calibration(sorted(rng.random(99).tolist())).threshold(0.05) for _ in range(20_000)
-    ]
+    false_alarms = [rng.random() > Calibration(sorted(rng.random(99).tolist())).threshold(0.05) for _ in range(20_000)]
     assert np.mean(false_alarms) == pytest.approx(0.05, abs=0.006)
 
 
 def test_a_rate_that_the_images_cannot_certify_is_refused_with_the_number_it_takes():
     with pytest.raises(UsageError) as caught:
         Calibration([0.1] * 50).threshold(0.01)
-    assert caught.value.message == (
-        "50 calibration images certify false-alarm rates of 0.02 and more, not 0.01"
-    )
+    assert caught.value.message == ("50 calibration images certify false-alarm rates of 0.02 and more, not 0.01")
     assert caught.value.hint == (
         "calibrate with at least 99 held-out good images, or set the score itself: --threshold"
     )

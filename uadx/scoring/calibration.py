@@ -34,15 +34,12 @@ class Calibration:
         Raises UsageError where fpr is not in (0, 1), or lower than the images can certify.
         """
         if not 0 < fpr < 1:
-            raise UsageError(
-                f"a false-alarm rate of {fpr:g} is not between 0 and 1", hint="for 1 in 100: --fpr 0.01"
-            )
+            raise UsageError(f"a false-alarm rate of {fpr:g} is not between 0 and 1", hint="for 1 in 100: --fpr 0.01")
         count = len(self.scores)
         rank = math.ceil((count + 1) * (1 - fpr) - 1e-9)
         if rank > count:
             raise UsageError(
-                f"{count} calibration images certify false-alarm rates of {self.lowest_fpr:.2g} and more, "
-                f"not {fpr:g}",
+                f"{count} calibration images certify false-alarm rates of {self.lowest_fpr:.2g} and more, not {fpr:g}",
                 hint=f"calibrate with at least {math.ceil(1 / fpr - 1e-9) - 1} held-out good images, "
                 f"or set the score itself: --threshold",
             )

@@ -46,15 +46,13 @@ def fuse_quantile(maps: Maps, scoring: Scoring) -> NDArray[np.float32]:
     counts for less.
     """
     height, width = max(maps[name].shape[1:] for name in scoring.levels)
-    fused: NDArray[np.float32] | None = None
+    total = np.zeros((1, 1, 1), np.float32)
     for name, scale in scoring.levels.items():
         scaled = (maps[name] - np.float32(scale.low)) * np.float32(1 / (scale.high - scale.low))
         rows = _operator(scaled.shape[1], height, scoring.smoothing)
         columns = _operator(scaled.shape[2], width, scoring.smoothing)
-        level = rows @ scaled @ columns.T
-        fused = level if fused is None else fused + level
-    assert fused is not None
-    return fused * np.float32(1 / len(scoring.levels))
+        total = total + rows @ scaled @ columns.T
+    return np.asarray(total * np.float32(1 / len(scoring.levels)), np.float32)
 
 
 def fuse_product(maps: Maps, height: int, width: int) -> NDArray[np.float32]:
@@ -63,11 +61,10 @@ def fuse_product(maps: Maps, height: int, width: int) -> NDArray[np.float32]:
     The paper's formula (Wang et al., BMVC 2021, equation 5). PaddleX leaves out the factor 0.5 of each level's
     distance, so its values are 8 times these.
     """
-    product: NDArray[np.float32] | None = None
+    product = np.ones((1, 1, 1), np.float32)
     for level in maps.values():
         resized = _operator(level.shape[1], height, 0.0) @ level @ _operator(level.shape[2], width, 0.0).T
-        product = resized if product is None else product * resized
-    assert product is not None
+        product = product * resized
     return product
 
 
@@ -86,16 +83,14 @@ def level_scales(maps: Maps, low: float = 0.9, high: float = 0.995) -> dict[str,
     scales = {}
     for name, level in maps.items():
         bottom, top = (float(q) for q in np.quantile(level.astype(np.float64), [low, high]))
-        scales[name] = LevelScale(
-            low=bottom, high=max(top, bottom + 1e-6)
-        )  # a constant level scales by nothing
+        scales[name] = LevelScale(low=bottom, high=max(top, bottom + 1e-6))  # a constant level scales by nothing
     return scales
 
 
 def upsample(anomaly_map: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
     """One anomaly map at the image's original size, bilinear: [h, w] -> [height, width]."""
     resized = cv2.resize(anomaly_map, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(resized, np.float32).reshape(height, width)
+    return np.asarray(resized, np.float32)
 
 
 @lru_cache(maxsize=64)
@@ -111,7 +106,8 @@ def _operator(size: int, target: int, sigma: float) -> NDArray[np.float32]:
     smooth = np.zeros((target, target))
     for offset, weight in zip(offsets, kernel / kernel.sum(), strict=True):
         np.add.at(smooth, (np.arange(target), np.clip(np.arange(target) + offset, 0, target - 1)), weight)
-    return np.asarray(smooth @ resize, np.float32)
+    operator: NDArray[np.float64] = smooth @ resize
+    return operator.astype(np.float32)
 
 
 def anomaly_maps(maps: Maps, scoring: Scoring, fusion: Fusion, size: Sequence[int]) -> NDArray[np.float32]:

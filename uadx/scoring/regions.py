@@ -20,9 +20,7 @@ class Region:
 
     def as_json(self) -> dict[str, object]:
         """The region as it stands in results."""
-        return {
-            key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
-        }
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
 
 def find_regions(anomaly_map: NDArray[np.float32], threshold: float) -> list[Region]:
@@ -34,8 +32,8 @@ def find_regions(anomaly_map: NDArray[np.float32], threshold: float) -> list[Reg
     above = (anomaly_map > threshold).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=8)
     if count == 1:
-        y, x = np.unravel_index(int(anomaly_map.argmax()), anomaly_map.shape)
-        return [Region((int(x), int(y), 1, 1), 1, (int(x), int(y)), float(anomaly_map[y, x]))]
+        y, x = divmod(int(anomaly_map.argmax()), anomaly_map.shape[1])
+        return [Region((x, y, 1, 1), 1, (x, y), float(anomaly_map[y, x]))]
     regions = []
     for label in range(1, count):
         x, y, width, height, area = (int(value) for value in stats[label])

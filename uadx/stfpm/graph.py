@@ -8,6 +8,7 @@ that survives float16 (1e-4). Weights are stored as float16 and cast once when t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import onnx
@@ -29,7 +30,7 @@ class _Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.initialisers: list[onnx.TensorProto] = []
 
-    def node(self, operator: str, inputs: list[str], output: str, **attributes: object) -> str:
+    def node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
 
@@ -61,9 +62,7 @@ class _Graph:
     def trunk(self, x: str, network: str, weights: Mapping[str, NDArray[np.floating]]) -> dict[str, str]:
         """The L2-normalised features of each level of one network."""
         x = self.node("Relu", [self.conv(x, STEM, network, weights)], f"{network}.relu")
-        x = self.node(
-            "MaxPool", [x], f"{network}.maxpool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]
-        )
+        x = self.node("MaxPool", [x], f"{network}.maxpool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
         features = {}
         for level in LEVELS:
             for index, block in enumerate(blocks(level)):
@@ -106,16 +105,14 @@ def build(
     pixels = graph.node("Cast", ["image"], "pixels", to=TensorProto.FLOAT)
     mean = graph.constant("pixel_mean", (IMAGENET_MEAN * 255).astype(np.float32))
     scale = graph.constant("pixel_scale", (1 / (IMAGENET_STD * 255)).astype(np.float32))
-    normalised = graph.node(
-        "Mul", [graph.node("Sub", [pixels, mean], "pixels/centred"), scale], "pixels/normalised"
-    )
+    normalised = graph.node("Mul", [graph.node("Sub", [pixels, mean], "pixels/centred"), scale], "pixels/normalised")
     nchw = graph.node("Transpose", [normalised], "pixels/nchw", perm=[0, 3, 1, 2])
     of_teacher = graph.trunk(nchw, "teacher", teacher)
     of_student = graph.trunk(nchw, "student", student)
     outputs = []
     for number, level in enumerate(LEVELS, 1):
         graph.distance(of_teacher[level], of_student[level], f"level{number}")
-        shape = ["N", height // STRIDES[level], width // STRIDES[level]]
+        shape: list[str | int | None] = ["N", height // STRIDES[level], width // STRIDES[level]]
         outputs.append(helper.make_tensor_value_info(f"level{number}", TensorProto.FLOAT, shape))
     image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", height, width, 3])
     model = helper.make_model(

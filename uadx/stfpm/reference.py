@@ -24,7 +24,8 @@ def normalised_distance(teacher: F64, student: F64) -> F64:
     """
 
     def unit(x: F64) -> F64:
-        return x / np.sqrt((x * x).sum(axis=1, keepdims=True) + NORM_EPS)
+        norm: F64 = np.sqrt((x * x).sum(axis=1, keepdims=True) + NORM_EPS)
+        return x / norm
 
     difference = unit(np.asarray(teacher, np.float64)) - unit(np.asarray(student, np.float64))
     distance: F64 = 0.5 * (difference * difference).sum(axis=1)
@@ -72,9 +73,7 @@ def _windows(x: F64, kernel: int, stride: int, fill: float) -> F64:
 
 
 def _convolve(x: F64, weight: F64, stride: int) -> F64:
-    product: F64 = np.einsum(
-        "nchwij,ocij->nohw", _windows(x, weight.shape[-1], stride, 0.0), weight, optimize=True
-    )
+    product: F64 = np.einsum("nchwij,ocij->nohw", _windows(x, weight.shape[-1], stride, 0.0), weight, optimize=True)
     return product
 
 

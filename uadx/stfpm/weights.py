@@ -110,9 +110,7 @@ def unfold(folded: Mapping[str, NDArray[np.floating]]) -> Weights:
     return state
 
 
-def _entry(
-    state: Mapping[str, NDArray[np.floating]], name: str, shape: tuple[int, ...]
-) -> NDArray[np.floating]:
+def _entry(state: Mapping[str, NDArray[np.floating]], name: str, shape: tuple[int, ...]) -> NDArray[np.floating]:
     if name not in state:
         raise BundleError(
             f"the weights have no entry `{name}`",

@@ -1,0 +1,173 @@
+"""Writing and reading model bundles; what a corrupt or foreign one is told."""
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+from uadx.bundle.manifest import SCHEMA, Input, Manifest, Teacher, Training
+from uadx.bundle.reader import open_bundle
+from uadx.bundle.writer import write_bundle
+from uadx.errors import BundleError
+from uadx.scoring.fusion import LevelScale, Scoring
+
+MODEL = b"\x08\x08onnx bytes"
+GOLDEN = {
+    "image": np.zeros((1, 32, 32, 3), np.uint8),
+    **{f"level{n}": np.full((1, 16 >> n, 16 >> n), n, np.float32) for n in (1, 2, 3)},
+}
+
+
+def manifest(**changes):
+    values = {
+        "schema": SCHEMA,
+        "name": "part",
+        "created_by": "uadx test",
+        "input": Input(height=32, width=32, mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2)),
+        "scoring": Scoring(levels={f"level{n}": LevelScale(low=0.1, high=0.2) for n in (1, 2, 3)}),
+        "calibration": {"quantile": (0.5, 0.7), "product": (0.1, 0.2)},
+        "default_fpr": 1 / 3,
+        "teacher": Teacher(id="t", sha256="0" * 64),
+        "training": Training(images=8, held_out=("0" * 16, "1" * 16), fingerprint="0" * 64, seed=0, epochs=1),
+        "files": {},
+    }
+    return Manifest(**{**values, **changes})
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    path = tmp_path / "part"
+    write_bundle(path, manifest(), MODEL, GOLDEN)
+    return path
+
+
+def edit(bundle, change):
+    path = bundle / "manifest.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def refused(path):
+    with pytest.raises(BundleError) as caught:
+        open_bundle(path)
+    assert caught.value.exit_code == 5
+    return caught.value
+
+
+def test_a_bundle_reads_back_as_it_was_written(bundle):
+    opened = open_bundle(bundle)
+    assert opened.manifest.calibration["quantile"] == (0.5, 0.7)
+    assert opened.artifact.path.read_bytes() == MODEL
+    assert opened.calibration("product").threshold(0.5) == 0.2
+    np.testing.assert_array_equal(opened.golden.maps["level2"], GOLDEN["level2"])
+
+
+def test_a_zip_is_the_same_bundle(bundle, tmp_path):
+    write_bundle(tmp_path / "part.zip", manifest(), MODEL, GOLDEN)
+    assert open_bundle(tmp_path / "part.zip").sha256 == open_bundle(bundle).sha256
+
+
+def test_a_bundle_zipped_by_hand_with_its_folder_is_read_too(bundle, tmp_path):
+    with zipfile.ZipFile(tmp_path / "hand.zip", "w") as packed:
+        for file in bundle.iterdir():
+            packed.write(file, f"part/{file.name}")
+    assert open_bundle(tmp_path / "hand.zip").sha256 == open_bundle(bundle).sha256
+
+
+def test_the_same_content_gives_the_same_bytes(bundle, tmp_path):
+    write_bundle(tmp_path / "again", manifest(), MODEL, GOLDEN)
+    for file in bundle.iterdir():
+        assert (tmp_path / "again" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_writing_over_an_old_bundle_replaces_it_whole(bundle):
+    (bundle / "left-over.bin").write_bytes(b"old")
+    write_bundle(bundle, manifest(name="new"), MODEL, GOLDEN)
+    assert open_bundle(bundle).manifest.name == "new"
+    assert sorted(file.name for file in bundle.iterdir()) == ["golden.npz", "manifest.json", "stfpm.onnx"]
+    assert sorted(file.name for file in bundle.parent.iterdir()) == ["part"]
+
+
+def test_a_changed_model_file_is_named_with_both_hashes(bundle):
+    (bundle / "stfpm.onnx").write_bytes(MODEL + b"!")
+    error = refused(bundle)
+    assert error.message == f"{bundle}: stfpm.onnx is corrupt or was changed: its sha256 is not the manifest's"
+    assert "manifest " in error.cause_text
+    assert "file     " in error.cause_text
+
+
+def test_a_missing_file_is_named(bundle):
+    (bundle / "golden.npz").unlink()
+    assert refused(bundle).message == f"{bundle}: golden.npz cannot be read"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda m: m["input"].update(height="tall"), "Expected `int`, got `str` - at `$.input.height`"),
+        (lambda m: m["input"].update(height=100), "multiple of 16 - at `$.input.height`"),
+        (lambda m: m.pop("teacher"), "Object missing required field `teacher`"),
+        (lambda m: m.update(color="blue"), "Object contains unknown field `color`"),
+        (lambda m: m["calibration"].pop("product"), "`calibration` must hold the scores of quantile and product"),
+        (lambda m: m["calibration"].update(quantile=[2, 1]), "scores must be in ascending order"),
+        (lambda m: m["calibration"].update(quantile=[]), "length >= 1 - at `$.calibration[...]`"),
+        (lambda m: m["scoring"]["levels"].pop("level2"), "`scoring.levels` must be level1, level2 and level3"),
+        (lambda m: m["scoring"]["levels"]["level2"].update(high=0.1), "`high` must be above `low`"),
+        (lambda m: m.update(schema=2), "it has schema 2, this uadx reads schema 1"),
+        (lambda m: m["files"].update({"stfpm.onnx": "abc"}), "at `$.files[...]`"),
+    ],
+)
+def test_a_wrong_field_is_named_by_its_path(bundle, change, words):
+    edit(bundle, change)
+    error = refused(bundle)
+    assert error.message == f"{bundle}: manifest.json is not valid"
+    assert words in error.cause_text
+
+
+@pytest.mark.parametrize("name", ["../escape.bin", "/etc/hostname", "C:\\x", "a/../../b"])
+def test_a_manifest_that_lists_a_path_outside_the_bundle_is_refused(bundle, name):
+    edit(bundle, lambda m: m["files"].update({name: "0" * 64}))
+    assert refused(bundle).message == f"{bundle}: manifest.json lists {name!r}, a path outside the bundle"
+
+
+def test_a_manifest_without_a_model_is_refused(bundle):
+    edit(bundle, lambda m: m["files"].pop("stfpm.onnx"))
+    assert refused(bundle).message == f"{bundle}: manifest.json lists no stfpm.onnx"
+
+
+def test_a_zip_with_a_path_outside_the_bundle_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as packed:
+        packed.writestr("../evil.txt", "x")
+    assert "holds '../evil.txt', a path outside the bundle" in refused(tmp_path / "evil.zip").message
+    assert not (tmp_path.parent / "evil.txt").exists()
+
+
+def test_a_model_that_points_to_outside_data_is_refused(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    tensor = onnx.TensorProto(name="w", data_type=1, dims=[1], data_location=onnx.TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="/etc/passwd")
+    model = onnx.ModelProto(graph=onnx.GraphProto(initializer=[tensor])).SerializeToString()
+    write_bundle(tmp_path / "external", manifest(), model, GOLDEN)
+    assert "stfpm.onnx points to data outside itself" in refused(tmp_path / "external").message
+
+
+def test_foreign_things_are_told_from_bundles(tmp_path):
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "cut.zip").write_bytes(b"PK\x03\x04 cut off")
+    assert "neither a directory nor a .zip" in refused(tmp_path / "picture.png").message
+    assert "is not a model bundle: its manifest.json cannot be read" in refused(tmp_path / "folder").message
+    assert "neither a directory nor a .zip" in refused(tmp_path / "cut.zip").message
+    assert refused(tmp_path / "nowhere").message == f"no model bundle at {tmp_path / 'nowhere'}"
+
+
+def test_golden_vectors_never_unpickle(bundle):
+    np.savez(bundle / "golden.npz", image=np.array([{"evil": 1}], object))
+    import hashlib
+
+    digest = hashlib.sha256((bundle / "golden.npz").read_bytes()).hexdigest()
+    edit(bundle, lambda m: m["files"].update({"golden.npz": digest}))
+    with pytest.raises(BundleError, match=r"golden.npz cannot be read"):
+        _ = open_bundle(bundle).golden

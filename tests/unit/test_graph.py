@@ -1,0 +1,138 @@
+"""The exported graph against the float64 reference, on real engines, and its shape for vendor compilers."""
+
+import numpy as np
+import pytest
+
+from uadx.stfpm import reference, weights
+
+onnx = pytest.importorskip("onnx", reason="onnx comes with the test extra")
+
+SIZE = (64, 96)
+
+
+def random_trunk(seed):
+    """A folded trunk with weights of the scale that torch starts with."""
+    rng = np.random.default_rng(seed)
+    trunk = {}
+    for conv in weights.convolutions():
+        scale = np.sqrt(2 / (conv.outputs * conv.kernel**2))
+        trunk[f"{conv.name}.weight"] = rng.normal(0, scale, conv.shape).astype(np.float16)
+        trunk[f"{conv.name}.bias"] = rng.normal(0, 0.1, conv.outputs).astype(np.float16)
+    return trunk
+
+
+@pytest.fixture(scope="module")
+def trunks():
+    return random_trunk(0), random_trunk(1)
+
+
+@pytest.fixture(scope="module")
+def model(trunks):
+    from uadx.stfpm.graph import build
+
+    return build(*trunks, *SIZE)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(2).integers(0, 256, (3, *SIZE, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def expected(trunks, images):
+    return reference.level_maps(images, *trunks)
+
+
+def run_onnxruntime(model, images):
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime comes with the test extra")
+    session = runtime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return dict(zip([o.name for o in session.get_outputs()], session.run(None, {"image": images}), strict=True))
+
+
+def run_openvino(model, images):
+    import openvino
+
+    core = openvino.Core()
+    compiled = core.compile_model(core.read_model(model), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return {output.get_any_name(): value for output, value in compiled(images).items()}
+
+
+@pytest.mark.parametrize("run", [run_onnxruntime, run_openvino])
+def test_engines_give_the_reference_level_maps(run, model, images, expected):
+    outputs = run(model, images)
+    assert set(outputs) == {"level1", "level2", "level3"}
+    for level, value in expected.items():
+        assert outputs[level].dtype == np.float32
+        assert outputs[level].shape == value.shape
+        np.testing.assert_allclose(outputs[level], value, atol=2e-5)
+
+
+def test_levels_have_a_quarter_an_eighth_and_a_sixteenth_of_the_size(expected):
+    assert [value.shape for value in expected.values()] == [(3, 16, 24), (3, 8, 12), (3, 4, 6)]
+
+
+def test_a_student_that_repeats_its_teacher_is_at_distance_zero(trunks, images):
+    same = reference.level_maps(images[:1], trunks[0], trunks[0])
+    assert all(value.max() == 0 for value in same.values())
+
+
+def test_distances_lie_between_zero_and_two(trunks, images):
+    opposite = {name: -value for name, value in trunks[0].items()}
+    for value in reference.level_maps(images[:1], trunks[0], opposite).values():
+        assert value.min() >= 0
+        assert value.max() <= 2
+
+
+def test_a_black_feature_vector_does_not_divide_by_zero():
+    nothing = np.zeros((1, 4, 2, 2))
+    assert reference.normalised_distance(nothing, nothing).max() == 0
+
+
+def test_the_graph_holds_only_operators_that_every_vendor_compiler_takes(model):
+    graph = onnx.load_from_string(model)
+    assert {node.op_type for node in graph.graph.node} == {
+        "Add", "Cast", "Conv", "MaxPool", "Mul", "Reciprocal", "ReduceSum", "Relu", "Sqrt", "Sub", "Transpose",
+    }  # fmt: skip
+    assert [(entry.domain, entry.version) for entry in graph.opset_import] == [("", 17)]
+    assert not any(attribute.name == "dilations" for node in graph.graph.node for attribute in node.attribute)
+
+
+def test_the_batch_is_dynamic_and_the_image_size_is_not(model):
+    shape = onnx.load_from_string(model).graph.input[0].type.tensor_type.shape.dim
+    assert [dim.dim_param or dim.dim_value for dim in shape] == ["N", 64, 96, 3]
+
+
+def test_weights_are_stored_in_float16_and_found_again_by_name(model, trunks):
+    from uadx.stfpm.graph import trunk_weights
+
+    assert len(model) < 12_000_000
+    student = trunk_weights(model, "student")
+    assert student.keys() == trunks[1].keys()
+    for name, value in trunks[1].items():
+        np.testing.assert_array_equal(student[name], value)
+
+
+def test_the_same_weights_give_the_same_file(trunks, model):
+    from uadx.stfpm.graph import build
+
+    assert build(*trunks, *SIZE) == model
+
+
+def test_folding_and_unfolding_batch_norms_changes_nothing(trunks):
+    folded = {name: value.astype(np.float32) for name, value in trunks[0].items()}
+    again = weights.fold(weights.unfold(folded))
+    for name, value in folded.items():
+        np.testing.assert_allclose(again[name], value, rtol=1e-6, atol=1e-7)
+
+
+def test_a_state_dict_that_is_no_resnet18_is_told_which_entry_is_wrong(trunks):
+    from uadx.errors import BundleError
+
+    state = weights.unfold(trunks[0])
+    del state["layer2.0.downsample.0.weight"]
+    with pytest.raises(BundleError, match=r"the weights have no entry `layer2.0.downsample.0.weight`"):
+        weights.fold(state)
+    state = weights.unfold(trunks[0])
+    state["conv1.weight"] = state["conv1.weight"][:, :1]
+    with pytest.raises(BundleError, match=r"`conv1.weight` has shape \[64, 1, 7, 7\] where ResNet-18 has"):
+        weights.fold(state)

@@ -1,0 +1,91 @@
+"""The torch network, the loss and the training loop; skipped where torch is not installed."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'uadx[torch]'")
+
+from uadx.stfpm import reference  # noqa: E402
+from uadx.stfpm.network import Trunk, normalise_pixels, normalised_distance  # noqa: E402
+from uadx.stfpm.training import Recipe, Trainer, hard_loss  # noqa: E402
+
+RECIPE = Recipe(epochs=3, batch_size=4, seed=1)
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    torch.manual_seed(7)
+    return Trunk().folded()
+
+
+@pytest.fixture(scope="module")
+def images():
+    stripes = np.random.default_rng(0).integers(0, 256, (10, 1, 64, 3), np.uint8)
+    return np.repeat(stripes, 64, axis=1)
+
+
+def trainer(images, teacher, recipe=RECIPE):
+    return Trainer(images[:8], images[8:], teacher, recipe)
+
+
+def test_the_torch_network_is_the_reference_network(teacher, images):
+    torch.manual_seed(8)
+    student = Trunk().eval()
+    first = Trunk().eval()
+    from uadx.stfpm.weights import unfold
+
+    first.load(unfold(teacher))
+    expected = reference.level_maps(images[:2], teacher, student.folded())
+    with torch.no_grad():
+        pixels = normalise_pixels(torch.from_numpy(images[:2]))
+        for (name, value), t, s in zip(expected.items(), first(pixels), student(pixels), strict=True):
+            np.testing.assert_allclose(normalised_distance(t, s).numpy(), value, atol=2e-6, err_msg=name)
+
+
+def test_the_loss_is_the_mean_of_each_images_hardest_positions_summed_over_levels():
+    level1 = torch.arange(2 * 100, dtype=torch.float32).reshape(2, 10, 10)
+    level2 = torch.ones(2, 2, 2)
+    expected = (np.mean(range(90, 100)) + np.mean(range(190, 200))) / 2 + 1
+    assert hard_loss([level1, level2], 0.1).item() == pytest.approx(expected)
+
+
+def test_training_brings_the_student_nearer_to_the_teacher(images, teacher, tmp_path):
+    epochs = list(trainer(images, teacher, Recipe(epochs=20, batch_size=4)).run(tmp_path / "checkpoint"))
+    assert epochs[-1].loss < 0.7 * epochs[0].loss
+
+
+def test_the_teacher_does_not_change(images, teacher, tmp_path):
+    run = trainer(images, teacher)
+    before = run.teacher.folded()
+    list(run.run(tmp_path / "checkpoint"))
+    for name, value in run.teacher.folded().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_the_same_seed_gives_the_same_student_and_another_seed_another(images, teacher, tmp_path):
+    students = []
+    for recipe in (RECIPE, RECIPE, Recipe(epochs=3, batch_size=4, seed=2)):
+        run = trainer(images, teacher, recipe)
+        list(run.run(tmp_path / "checkpoint"))
+        students.append(run.student_weights())
+    first, again, other = students
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    assert not np.array_equal(first["conv1.weight"], other["conv1.weight"])
+
+
+def test_a_training_taken_up_from_its_checkpoint_ends_as_if_it_had_never_stopped(images, teacher, tmp_path):
+    whole = trainer(images, teacher)
+    list(whole.run(tmp_path / "whole"))
+    killed = trainer(images, teacher)
+    next(killed.run(tmp_path / "killed"))
+    resumed = trainer(images, teacher)
+    assert resumed.restore(tmp_path / "killed")
+    assert [epoch.number for epoch in resumed.run(tmp_path / "killed")] == [2, 3]
+    for name, value in whole.student_weights().items():
+        np.testing.assert_array_equal(resumed.student_weights()[name], value, err_msg=name)
+
+
+def test_a_checkpoint_of_another_recipe_is_not_taken_up(images, teacher, tmp_path):
+    run = trainer(images, teacher)
+    next(run.run(tmp_path / "checkpoint"))
+    assert not trainer(images, teacher, Recipe(epochs=4, batch_size=4)).restore(tmp_path / "checkpoint")

@@ -1,0 +1,119 @@
+"""The pipeline's configuration file, in PaddleX's shape: read into types, unknown keys refused by their path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+import yaml
+from msgspec import Meta, Struct
+
+from uadx.errors import ConfigError
+from uadx.scoring.fusion import Fusion
+
+NAME = "anomaly_detection"
+_PositiveInt = Annotated[int, Meta(ge=1)]
+_Rate = Annotated[float, Meta(gt=0, lt=1)]
+
+
+class Global(Struct, frozen=True, forbid_unknown_fields=True):
+    """What PaddleX keeps beside the pipeline: its name and the input to use when none is given."""
+
+    pipeline_name: str = NAME
+    input: str | None = None
+
+
+class PipelineConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """How images are inspected. None leaves the choice to the device, the bundle or the machine.
+
+    model: bundle path, or "default". device: a device string. batch_size: images per inference. workers: threads
+    that decode, score and draw. threshold: an image score; fpr: a false-alarm rate instead. fusion: `quantile`, or
+    `product` for the paper's formula. precision: f32 unless asked. max_pixels, url_timeout: limits on inputs, in
+    pixels and seconds.
+    """
+
+    model: str | None = None
+    device: str | None = None
+    batch_size: _PositiveInt | None = None
+    workers: _PositiveInt | None = None
+    threshold: float | None = None
+    fpr: _Rate | None = None
+    fusion: Fusion = "quantile"
+    precision: str = "f32"
+    max_pixels: _PositiveInt = 200_000_000
+    url_timeout: Annotated[float, Meta(gt=0)] = 10.0
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and self.fpr is not None:
+            raise ValueError("give `threshold` or `fpr`, not both")
+
+    def override(self, **explicit: Any) -> PipelineConfig:
+        """This configuration with what was given explicitly; None leaves a field as it is.
+
+        Raises ConfigError where a value does not fit.
+        """
+        given = {name: value for name, value in explicit.items() if value is not None}
+        if "threshold" in given and "fpr" not in given:
+            given["fpr"] = None
+        if "fpr" in given and "threshold" not in given:
+            given["threshold"] = None
+        return _convert({**msgspec.to_builtins(self), **given}, PipelineConfig, "the pipeline's settings")
+
+
+class ConfigFile(Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    Global: Global = Global()
+    Pipeline: PipelineConfig = PipelineConfig()
+
+
+TEMPLATE = """\
+# How `uadx run --pipeline {name}.yaml` and create_pipeline("{name}.yaml") inspect images.
+# An explicit option or argument beats this file.
+Global:
+  pipeline_name: {name}
+  input: null         # used when no --input is given
+
+Pipeline:
+  model: default      # a bundle written by `uadx train`, a directory or .zip
+  device: null        # cpu, gpu:0, openvino:CPU, ...; null: UADX_DEVICE, else the default of devices.yaml
+  batch_size: null    # images per inference; null: what suits the device
+  workers: null       # threads that decode, score and draw; null: one per core
+  threshold: null     # an image score above which an image is NG; null: from the bundle's calibration
+  fpr: null           # or the false-alarm rate the threshold is calibrated for, such as 0.01
+  fusion: quantile    # or product: the paper's formula, for comparison
+  precision: f32      # or bf16, f16, int8, auto where the device has it
+  max_pixels: 200000000
+  url_timeout: 10.0   # seconds for one URL, all in all
+"""
+
+T = TypeVar("T")
+
+
+def load_config(path: Path) -> ConfigFile:
+    """Read a configuration file. Raises ConfigError that names the file and the field."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"the pipeline file {path} cannot be read",
+            cause_text=str(error),
+            hint=f"write one: uadx config {NAME} --save-path DIR",
+        ) from error
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML", cause_text=str(error)) from error
+    return _convert({} if content is None else content, ConfigFile, str(path))
+
+
+def _convert(content: object, kind: type[T], where: str) -> T:
+    try:
+        return msgspec.convert(content, kind)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ConfigError(
+            f"{where}: not a valid configuration",
+            cause_text=str(error),
+            hint=f"see every key with its meaning: uadx config {NAME}",
+        ) from error

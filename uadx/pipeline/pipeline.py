@@ -1,0 +1,115 @@
+"""The Python API: `create_pipeline(...)` and `Pipeline.predict(...)`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from types import TracebackType
+
+from uadx.bundle.reader import open_bundle
+from uadx.errors import UsageError
+from uadx.images.sources import Source, expand
+from uadx.pipeline.config import NAME, ConfigFile, PipelineConfig, load_config
+from uadx.pipeline.inspector import Inspector
+from uadx.result import Result
+
+
+class Pipeline:
+    """An opened model on a device. A context manager; close() may be called twice."""
+
+    def __init__(self, config: PipelineConfig) -> None:
+        self.config = config
+        self.bundle = open_bundle(config.model)
+        self.inspector = Inspector(self.bundle, config)
+        self._closed = False
+
+    def predict(
+        self,
+        input: object,  # PaddleX's name for it
+        *,
+        batch_size: int | None = None,
+        threshold: float | None = None,
+        fpr: float | None = None,
+        recursive: bool = True,
+    ) -> Generator[Result, None, None]:
+        """Inspect images and yield one result for each, in input order, while later ones are still on their way.
+
+        input: an array (uint8 or uint16; BGR [H, W, 3], grey [H, W], BGRA), encoded bytes, a path, a URL, a
+        directory, a glob, a list file, {"img": x} or {"input": x}, or a list of any of these.
+        batch_size, threshold, fpr: instead of the pipeline's own.
+
+        Arguments are checked at once: raises UsageError for an input that means nothing. An image that cannot be
+        read is a result with `error`. Raises InferenceError where the device fails.
+        """
+        if self._closed:
+            raise UsageError("the pipeline is closed", hint="make a new one: create_pipeline(...)")
+        config = self.config.override(batch_size=batch_size, threshold=threshold, fpr=fpr)
+        sources = expand(input, recursive=recursive)
+        return self.inspect(sources, config)
+
+    def inspect(self, sources: Iterator[Source], config: PipelineConfig) -> Generator[Result, None, None]:
+        """Results for sources that are already known; config: this pipeline's, or an override of it."""
+        threshold = self.inspector.threshold_for(config)
+        batch_size = config.batch_size or self.inspector.batch_size
+
+        def results() -> Generator[Result, None, None]:
+            for result in self.inspector.inspect(sources, threshold, batch_size):
+                yield result
+                result.release()
+
+        return results()
+
+    def close(self) -> None:
+        """Release the device and the threads."""
+        if not self._closed:
+            self._closed = True
+            self.inspector.close()
+
+    def __enter__(self) -> Pipeline:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def create_pipeline(
+    pipeline: str | os.PathLike[str] = NAME,
+    device: str | None = None,
+    model: str | os.PathLike[str] | None = None,
+    enable_hpi: bool = False,
+    **settings: object,
+) -> Pipeline:
+    """Open the anomaly-detection pipeline: "anomaly_detection", or a configuration file (see `uadx config`).
+
+    device: a device string such as "cpu", "gpu:0", "openvino:CPU". model: a bundle; default: the demo product's.
+    settings: any key of the file's `Pipeline`, such as threshold=..., fpr=..., batch_size=..., workers=....
+    Explicit arguments beat the file. Raises UsageError, BundleError, UnavailableError, CompileError, PlacementError.
+    """
+    if enable_hpi:
+        raise UsageError(
+            "enable_hpi is not available in this version",
+            hint="leave it out; name the device and precision yourself: create_pipeline(device=..., precision=...)",
+        )
+    if unknown := sorted(set(settings) - set(PipelineConfig.__struct_fields__)):
+        raise UsageError(
+            f"create_pipeline has no argument {unknown[0]!r}",
+            hint=f"it takes pipeline, device, model and {', '.join(PipelineConfig.__struct_fields__[2:])}",
+        )
+    model = None if model is None else os.fspath(model)
+    return Pipeline(find_config(pipeline).Pipeline.override(device=device, model=model, **settings))
+
+
+def find_config(pipeline: str | os.PathLike[str]) -> ConfigFile:
+    """The configuration a pipeline argument means: the built-in one by name, or a file."""
+    if str(pipeline) == NAME:
+        return ConfigFile()
+    path = Path(pipeline)
+    if path.suffix.lower() not in {".yaml", ".yml"}:
+        raise UsageError(
+            f"there is no pipeline {str(pipeline)!r}",
+            hint=f"the pipeline is {NAME!r}; a file of your own ends in .yaml",
+        )
+    return load_config(path)

@@ -1,0 +1,73 @@
+"""Bounded, ordered, threaded stages: what lets decode, inference, scoring and writing run side by side."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future
+from itertools import islice
+from typing import TypeVar
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+_PATIENCE = 5.0  # seconds to wait for a stage that is being closed; a blocked read of stdin is left to the daemon
+
+
+class _EndOfItems(Exception):  # noqa: N818
+    """Marks the end of a stage's input in its queue."""
+
+
+def staged(items: Iterable[A], start: Callable[[A], Future[B]], depth: int) -> Generator[B, None, None]:
+    """Start work on up to `depth` items ahead of the consumer and yield the results in the items' order.
+
+    A thread of its own draws the items and calls `start`, so that a result is yielded as soon as it is there, even
+    while the next item is waited for. An exception of `items` or `start` is raised where the consumer stands.
+    Closing the generator cancels what has not begun and closes `items`.
+    """
+    pending: queue.Queue[Future[B]] = queue.Queue(maxsize=depth)
+    stop = threading.Event()
+
+    def feed() -> None:
+        iterator = iter(items)
+        try:
+            for item in iterator:
+                if stop.is_set():
+                    break
+                pending.put(start(item))
+            last: BaseException = _EndOfItems()
+        except BaseException as error:  # raised again in the consumer
+            last = error
+        if isinstance(iterator, Generator):
+            iterator.close()
+        failed: Future[B] = Future()
+        failed.set_exception(last)
+        if not stop.is_set():
+            pending.put(failed)
+
+    feeder = threading.Thread(target=feed, name="uadx-stage", daemon=True)
+    feeder.start()
+    try:
+        while True:
+            yield pending.get().result()
+    except _EndOfItems:
+        return
+    finally:
+        stop.set()
+        deadline = time.monotonic() + _PATIENCE
+        while feeder.is_alive() and time.monotonic() < deadline:
+            with contextlib.suppress(queue.Empty):  # the feeder may stand before a full queue
+                while True:
+                    pending.get_nowait().cancel()
+            feeder.join(timeout=0.05)
+
+
+def grouped(items: Generator[A, None, None], size: int) -> Generator[list[A], None, None]:
+    """Consecutive groups of `size` items, the last one shorter. Closing it closes `items`."""
+    with contextlib.closing(items):
+        while group := list(islice(items, size)):
+            yield group

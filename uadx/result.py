@@ -1,0 +1,158 @@
+"""What uadx says of one image: a mapping of plain JSON values, with the anomaly map and pictures on demand."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from uadx.errors import InputError
+from uadx.files import write_whole
+from uadx.images.sources import Source, Url
+from uadx.scoring.fusion import upsample
+from uadx.scoring.regions import Region
+
+
+class Result(Mapping[str, Any]):
+    """One inspected image, or one input that could not be inspected (then `error` is set, score and verdict None).
+
+    Keys: input_path, image_size [H, W], score, threshold, is_anomaly, p_value, regions, model, device, ms, error.
+    """
+
+    def __init__(
+        self,
+        fields: dict[str, Any],
+        source: Source,
+        load: Callable[[Source], NDArray[np.uint8]],
+        *,
+        feature_map: NDArray[np.float32] | None = None,
+        regions: list[Region] | None = None,
+        error: InputError | None = None,
+    ) -> None:
+        self._fields = fields
+        self._load = load
+        self._image: NDArray[np.uint8] | None = None
+        self._anomaly_map: NDArray[np.float32] | None = None
+        self.source = source
+        self.feature_map = feature_map
+        self.regions = regions or []
+        self.error = error
+
+    def __getitem__(self, key: str) -> Any:
+        return self._fields[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __repr__(self) -> str:
+        if self.error is not None:
+            return f"<Result {self['input_path']}: {self.error.kind}>"
+        verdict = "NG" if self["is_anomaly"] else "OK"
+        return f"<Result {self['input_path']}: {verdict}, score {self['score']:.4g}>"
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The fields as a dictionary of plain JSON values."""
+        return dict(self._fields)
+
+    @property
+    def image(self) -> NDArray[np.uint8]:
+        """The picture as it was inspected: uint8 BGR [H, W, 3]. Read again where it came from a file or URL and the
+        pipeline has moved on, so that keeping results costs no memory. Raises InputError."""
+        if self._image is not None:
+            return self._image
+        return self._load(self.source)
+
+    @property
+    def anomaly_map(self) -> NDArray[np.float32]:
+        """The anomaly map at the original size, float32 [H, W], on the score's scale.
+
+        Raises this result's InputError where there is none.
+        """
+        if self._anomaly_map is not None:
+            return self._anomaly_map
+        if self.feature_map is None:
+            assert self.error is not None
+            raise self.error
+        height, width = self["image_size"]
+        return upsample(self.feature_map, height, width)
+
+    @property
+    def img(self) -> NDArray[np.uint8]:
+        """The overlay: heat map, contours, score and verdict on the original picture, uint8 BGR [H, W, 3]."""
+        from uadx.render.overlay import overlay
+
+        return overlay(
+            self.image,
+            self.anomaly_map,
+            threshold=self["threshold"],
+            score=self["score"],
+            is_anomaly=self["is_anomaly"],
+            regions=self.regions,
+        )
+
+    def print(self, format_json: bool = True, indent: int = 4, ensure_ascii: bool = False) -> None:
+        """Print the fields, as indented JSON or as one Python dictionary."""
+        if format_json:
+            print(json.dumps(self._fields, indent=indent, ensure_ascii=ensure_ascii))
+        else:
+            print(self._fields)
+
+    def save_to_json(
+        self, save_path: str | os.PathLike[str], indent: int | None = 4, ensure_ascii: bool = False
+    ) -> Path:
+        """Write the fields to save_path, or into it under the input's file name where it is no .json file.
+
+        The sub-directories of a directory input are kept, so that equal file names do not overwrite each other.
+        """
+        path = self._target(save_path, {".json"}, ".json")
+        text = json.dumps(self._fields, indent=indent, ensure_ascii=ensure_ascii) + "\n"
+        write_whole(path, text.encode())
+        return path
+
+    def save_to_img(self, save_path: str | os.PathLike[str]) -> Path | None:
+        """Write the overlay to save_path, or into it under the input's file name where it is no picture file.
+
+        Returns where it was written; None, and nothing written, for an input that could not be inspected.
+        """
+        if self.error is not None:
+            return None
+        path = self._target(save_path, {".png", ".jpg", ".jpeg", ".bmp", ".webp"}, ".png")
+        write_whole(path, encode_image(self.img, path.suffix))
+        return path
+
+    def hold(self, image: NDArray[np.uint8], anomaly_map: NDArray[np.float32] | None) -> None:
+        """Keep what the pipeline has at hand, for the consumer who asks at once."""
+        self._image, self._anomaly_map = image, anomaly_map
+
+    def release(self) -> None:
+        """Let go of what can be had again from the source."""
+        self._anomaly_map = None
+        if isinstance(self.source.data, (Path, Url)):
+            self._image = None
+
+    def _target(self, save_path: str | os.PathLike[str], suffixes: set[str], suffix: str) -> Path:
+        path = Path(save_path)
+        if path.suffix.lower() in suffixes and not path.is_dir():
+            return path
+        return path / self.source.output.with_suffix(suffix)
+
+
+def encode_image(image: NDArray[np.uint8], suffix: str) -> bytes:
+    """A picture as the bytes of a file of that suffix; JPEG at quality 90, PNG at a fast compression level."""
+    settings = [cv2.IMWRITE_JPEG_QUALITY, 90] if suffix.lower() in {".jpg", ".jpeg"} else []
+    if suffix.lower() == ".png":
+        settings = [cv2.IMWRITE_PNG_COMPRESSION, 3]
+    encoded, data = cv2.imencode(suffix, image, settings)
+    if not encoded:
+        raise ValueError(f"OpenCV cannot write a {suffix} of shape {image.shape}")
+    return data.tobytes()

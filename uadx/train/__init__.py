@@ -1,0 +1,1 @@
+"""From a folder of good images to a calibrated model bundle."""

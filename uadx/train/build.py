@@ -1,0 +1,184 @@
+"""The whole of `uadx train`: read, train (or take up a killed training), export, calibrate, write the bundle."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uadx import __version__
+from uadx.api import CompileOptions, ModelArtifact
+from uadx.bundle.manifest import SCHEMA, Input, Manifest, Teacher, Training
+from uadx.bundle.writer import write_bundle
+from uadx.devices.resolve import open_model
+from uadx.errors import UsageError
+from uadx.files import write_whole
+from uadx.pipeline.inspector import run_batch
+from uadx.scoring.calibration import Calibration
+from uadx.scoring.fusion import FUSIONS, Scoring, anomaly_maps, image_scores, level_scales
+from uadx.stfpm import graph, reference
+from uadx.stfpm.training import Epoch, Recipe, Trainer
+from uadx.stfpm.weights import Weights
+from uadx.train.dataset import Dataset, good_folder, read_good_images
+from uadx.train.teacher import TeacherWeights, load_teacher
+
+IMAGES_SEEN = 9_600
+"""Training steps times batch size by default: about five minutes on two cores with bfloat16."""
+
+Maps = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What `uadx train` was asked for. image_size: height and width of the model's input, multiples of 16."""
+
+    data: Path
+    output: Path
+    epochs: int | None = None
+    image_size: tuple[int, int] = (256, 256)
+    seed: int = 0
+    teacher: str = "default"
+    device: str = "cpu"
+
+
+class Progress:
+    """What a caller may watch; the base class watches nothing."""
+
+    def reading(self, done: int, total: int) -> None: ...
+    def started(self, dataset: Dataset, epochs: int, resumed_at: int) -> None: ...
+    def step(self, images: int) -> None: ...
+    def epoch(self, epoch: Epoch) -> None: ...
+    def calibrating(self) -> None: ...
+
+
+def train(options: TrainOptions, progress: Progress) -> Manifest:
+    """Train on the good images of options.data and write the bundle options.output.
+
+    The work in progress lies in `OUTPUT.training/` until the bundle is written: a killed training that is started
+    again with the same images and options goes on after its last epoch.
+    """
+    height, width = options.image_size
+    folder = good_folder(options.data)
+    device = _torch_device(options.device)
+    teacher = load_teacher(options.teacher)
+    work = options.output.with_name(f"{options.output.name}.training")
+    work.mkdir(parents=True, exist_ok=True)
+    dataset = read_good_images(folder, work / "images.npy", height, width, options.seed, progress.reading)
+    epochs = options.epochs or max(10, math.ceil(IMAGES_SEEN / len(dataset.train)))
+    student = _student(dataset, teacher, Recipe(epochs, options.seed), device, work, progress)
+    progress.calibrating()
+    manifest = _write(options, dataset, teacher, student, epochs, work)
+    shutil.rmtree(work)
+    return manifest
+
+
+def _student(
+    dataset: Dataset, teacher: TeacherWeights, recipe: Recipe, device: str, work: Path, progress: Progress
+) -> Weights:
+    trainer = Trainer(
+        _part(dataset, dataset.train, work / "train.npy"),
+        dataset.images[dataset.held_out],
+        teacher.weights,
+        recipe,
+        device,
+    )
+    # a checkpoint belongs to these images, this split and this teacher; any other is left behind
+    key = f"{dataset.fingerprint[:16]}-{teacher.sha256[:16]}-{'x'.join(map(str, dataset.images.shape[1:3]))}"
+    checkpoint = work / f"{key}.checkpoint"
+    resumed = checkpoint.exists() and trainer.restore(checkpoint)
+    progress.started(dataset, recipe.epochs, trainer.epoch if resumed else 0)
+    for epoch in trainer.run(checkpoint, progress.step):
+        progress.epoch(epoch)
+    return trainer.student_weights()
+
+
+def _part(dataset: Dataset, indices: NDArray[np.intp], path: Path) -> NDArray[np.uint8]:
+    """Some of the images as a memory map of their own, so that a batch is read and the set never held."""
+    part = np.lib.format.open_memmap(path, "w+", np.uint8, (len(indices), *dataset.images.shape[1:]))
+    for position, index in enumerate(indices):
+        part[position] = dataset.images[index]
+    return part
+
+
+def _write(
+    options: TrainOptions,
+    dataset: Dataset,
+    teacher: TeacherWeights,
+    student: Weights,
+    epochs: int,
+    work: Path,
+) -> Manifest:
+    height, width = options.image_size
+    model = graph.build(teacher.weights, student, height, width)
+    held_out = dataset.images[dataset.held_out]
+    maps = held_out_maps(model, held_out, work / "stfpm.onnx")
+    scoring = Scoring(levels=level_scales(maps))
+    calibration: dict[str, tuple[float, ...]] = {}
+    for fusion in FUSIONS:
+        fused = anomaly_maps(maps, scoring, fusion, (height, width))
+        calibration[fusion] = tuple(sorted(image_scores(fused, scoring, fusion).tolist()))
+    manifest = Manifest(
+        schema=SCHEMA,
+        name=options.output.name.removesuffix(".zip"),
+        created_by=f"uadx {__version__}",
+        input=Input(
+            height=height,
+            width=width,
+            mean=tuple(reference.IMAGENET_MEAN.tolist()),
+            std=tuple(reference.IMAGENET_STD.tolist()),
+        ),
+        scoring=scoring,
+        calibration=calibration,
+        default_fpr=Calibration(calibration["quantile"]).default_fpr(),
+        teacher=Teacher(id=teacher.id, sha256=teacher.sha256),
+        training=Training(
+            images=len(dataset.train),
+            held_out=tuple(dataset.digests[index][:16] for index in dataset.held_out),
+            fingerprint=dataset.fingerprint,
+            seed=options.seed,
+            epochs=epochs,
+            skipped=dataset.skipped,
+            duplicates=dataset.duplicates,
+        ),
+        files={},
+    )
+    write_bundle(options.output, manifest, model, golden_vectors(model, held_out, options.seed))
+    return manifest
+
+
+def held_out_maps(model: bytes, images: NDArray[np.uint8], path: Path) -> Maps:
+    """Level maps of the exported graph, run by the same backend and code as `uadx run` runs it on the CPU."""
+    write_whole(path, model)
+    artifact = ModelArtifact(path, "onnx", "")
+    opened = open_model(artifact, "cpu", CompileOptions(max_batch=8))
+    with opened.compiled as compiled:
+        parts = [run_batch(compiled, images[start : start + 8]) for start in range(0, len(images), 8)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def golden_vectors(model: bytes, images: NDArray[np.uint8], seed: int) -> dict[str, NDArray[np.generic]]:
+    """Two held-out images, and noise that no product looks like, with the level maps of the float64 reference."""
+    noise = np.random.default_rng(seed).integers(0, 256, (1, *images.shape[1:]), np.uint8)
+    inputs = np.concatenate([images[:2], noise])
+    maps = reference.level_maps(inputs, graph.trunk_weights(model, "teacher"), graph.trunk_weights(model, "student"))
+    return {"image": inputs, **{name: value.astype(np.float32) for name, value in maps.items()}}
+
+
+def _torch_device(device: str) -> str:
+    import torch
+
+    kind, _, index = device.partition(":")
+    if kind == "cpu" and not index:
+        return "cpu"
+    if kind in {"gpu", "cuda"} and (not index or index.isdecimal()):
+        if not torch.cuda.is_available() or int(index or 0) >= torch.cuda.device_count():
+            raise UsageError(
+                f"--device {device}: torch sees {torch.cuda.device_count()} CUDA devices",
+                hint="train on the processor: --device cpu",
+            )
+        return f"cuda:{index or 0}"
+    raise UsageError(f"--device {device!r} is nothing to train on", hint="use cpu, gpu or gpu:N")

@@ -1,0 +1,122 @@
+"""The good images of a product: found, decoded once, and split into what teaches and what calibrates."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uadx.errors import InputError, UadxWarning, UsageError
+from uadx.images.decode import Limits, load
+from uadx.images.preprocess import fit
+from uadx.images.sources import Source, expand
+from uadx.pipeline.stream import staged
+
+MINIMUM_IMAGES = 5
+HELD_OUT = 0.2
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """images: uint8 RGB [N, H, W, 3] memory map; digests: sha256 of each image's file, in the same order.
+
+    train, held_out: indices into both. skipped: files that could not be read; duplicates: files left out because
+    their bytes are another's (a picture on both sides of the split would make the calibration lie).
+    """
+
+    images: NDArray[np.uint8]
+    digests: list[str]
+    train: NDArray[np.intp]
+    held_out: NDArray[np.intp]
+    skipped: int
+    duplicates: int
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over the sorted digests: the same images give the same fingerprint under any name."""
+        return hashlib.sha256("\n".join(sorted(self.digests)).encode()).hexdigest()
+
+
+def good_folder(data: Path) -> Path:
+    """DIR/train/good where DIR is in MVTec layout, else DIR itself.
+
+    Raises UsageError where DIR is no directory, or holds a `test` folder but no `train/good`.
+    """
+    if not data.is_dir():
+        raise UsageError(f"--data {data} is not a directory", hint="name a folder of pictures of good parts")
+    mvtec = data / "train" / "good"
+    if mvtec.is_dir():
+        return mvtec
+    if (data / "train").is_dir() or (data / "test").is_dir():
+        raise UsageError(
+            f"{data} looks like MVTec layout but has no train/good",
+            hint="put the good images into train/good, or name a folder that holds only good images",
+        )
+    return data
+
+
+def read_good_images(
+    folder: Path,
+    cache: Path,
+    height: int,
+    width: int,
+    seed: int,
+    on_image: Callable[[int, int], None] = lambda done, total: None,
+) -> Dataset:
+    """Decode every image below folder into the memory map `cache`, and hold out 20 % by the seed.
+
+    An image that cannot be read is skipped with a warning that names it. Raises UsageError below 5 good images.
+    """
+    sources = sorted(expand(folder), key=lambda source: source.output)
+    images = np.lib.format.open_memmap(cache, "w+", np.uint8, (len(sources), height, width, 3))
+    digests: list[str] = []
+    seen: set[str] = set()
+    skipped = duplicates = 0
+
+    def read(source: Source) -> tuple[str, NDArray[np.uint8]] | InputError:
+        try:
+            image = fit(load(source, Limits()), height, width)
+            return _digest(source), image
+        except InputError as error:
+            return error
+
+    workers = os.cpu_count() or 1
+    with ThreadPoolExecutor(workers) as pool:
+
+        def start(source: Source) -> Future[tuple[str, NDArray[np.uint8]] | InputError]:
+            return pool.submit(read, source)
+
+        for done, outcome in enumerate(staged(sources, start, 2 * workers), 1):
+            on_image(done, len(sources))
+            if isinstance(outcome, InputError):
+                warnings.warn(f"skipped: {outcome.message}", UadxWarning, stacklevel=2)
+                skipped += 1
+            elif outcome[0] in seen:
+                duplicates += 1
+            else:
+                images[len(digests)] = outcome[1]
+                seen.add(outcome[0])
+                digests.append(outcome[0])
+    if len(digests) < MINIMUM_IMAGES:
+        raise UsageError(
+            f"{folder} holds {len(digests)} different readable images; training needs at least {MINIMUM_IMAGES}",
+            hint="bring more pictures of good parts: 20 are a start, 200 make a threshold for 2.5 % false alarms",
+        )
+    order = np.random.default_rng(seed).permutation(len(digests))
+    count = max(1, round(HELD_OUT * len(digests)))
+    return Dataset(images[: len(digests)], digests, np.sort(order[count:]), np.sort(order[:count]), skipped, duplicates)
+
+
+def _digest(source: Source) -> str:
+    assert isinstance(source.data, Path)
+    try:
+        return hashlib.sha256(source.data.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError("unreadable", f"{source.label} cannot be read", cause_text=str(error)) from error

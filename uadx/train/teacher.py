@@ -1,0 +1,87 @@
+"""Where a teacher comes from: the bundle that ships with uadx, or a file of ResNet-18 weights."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uadx.bundle.reader import DEFAULT, open_bundle
+from uadx.errors import BundleError, UsageError
+from uadx.stfpm.graph import trunk_weights
+from uadx.stfpm.weights import Weights, fold
+
+
+@dataclass(frozen=True)
+class TeacherWeights:
+    """A teacher's folded weights, rounded to float16 as the graph stores them, and what it is called."""
+
+    id: str
+    weights: Weights
+
+    @property
+    def sha256(self) -> str:
+        """Of the float16 weights in order of their names."""
+        digest = hashlib.sha256()
+        for name in sorted(self.weights):
+            digest.update(name.encode() + self.weights[name].astype(np.float16).tobytes())
+        return digest.hexdigest()
+
+
+def load_teacher(name: str) -> TeacherWeights:
+    """The teacher that `--teacher` means: "default", or a .safetensors, .pt or .pth state dict of a ResNet-18.
+
+    Raises UsageError for an unknown name, BundleError for a file that holds no such weights.
+    """
+    if name == DEFAULT:
+        bundle = open_bundle(DEFAULT)
+        weights = trunk_weights(bundle.artifact.path.read_bytes(), "teacher")
+        return TeacherWeights(bundle.manifest.teacher.id, _rounded(weights))
+    path = Path(name)
+    if path.suffix not in _READERS:
+        raise UsageError(
+            f"--teacher {name!r} is neither {DEFAULT!r} nor a file of weights",
+            hint="a teacher file is a ResNet-18 state dict: .safetensors, .pt or .pth",
+        )
+    if not path.is_file():
+        raise UsageError(f"--teacher {name}: no such file", hint=f"leave --teacher out for the {DEFAULT} teacher")
+    return TeacherWeights(path.stem, _rounded(fold(_READERS[path.suffix](path))))
+
+
+def _rounded(weights: Mapping[str, NDArray[np.floating]]) -> Weights:
+    return {name: value.astype(np.float16).astype(np.float32) for name, value in weights.items()}
+
+
+def _read_safetensors(path: Path) -> Mapping[str, NDArray[np.floating]]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise BundleError(f"the teacher {path} cannot be read", cause_text=str(error)) from error
+
+
+def _read_torch(path: Path) -> Mapping[str, NDArray[np.floating]]:
+    import pickle
+
+    import torch
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError) as error:
+        raise BundleError(
+            f"the teacher {path} cannot be read as plain weights",
+            cause_text=str(error),
+            hint="save the weights alone: torch.save(model.state_dict(), FILE)",
+        ) from error
+    if not isinstance(state, Mapping):
+        raise BundleError(f"the teacher {path} holds a {type(state).__name__} and no state dict")
+    return {str(name): tensor.float().numpy() for name, tensor in state.items() if torch.is_tensor(tensor)}
+
+
+_READERS = {".safetensors": _read_safetensors, ".pt": _read_torch, ".pth": _read_torch}
