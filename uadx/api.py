@@ -21,10 +21,11 @@ if TYPE_CHECKING:  # NumPy stays out of `uadx --help`
     import numpy as np
     from numpy.typing import NDArray
 
-    Array: TypeAlias = NDArray[np.generic[Any]]
-
 API_VERSION = 1
 """The version of this interface. A plugin writes the number it was made for as a literal in `BackendSpec.api`."""
+
+Array: TypeAlias = "NDArray[np.generic[Any]]"
+"""Any NumPy array; a string, because this module must be cheap to import."""
 
 Precision: TypeAlias = Literal["f32", "bf16", "f16", "int8", "auto"]
 
@@ -221,6 +222,7 @@ class Backend(ABC):
 
 __all__ = [
     "API_VERSION",
+    "Array",
     "Backend",
     "BackendSpec",
     "Capabilities",

@@ -64,9 +64,7 @@ class Bundle:
                 maps = {name: arrays[name].astype(np.float32) for name in self.manifest.scoring.levels}
                 return Golden(arrays["image"], maps)
         except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-            raise BundleError(
-                f"{self.path}: {GOLDEN} cannot be read", cause_text=str(error), hint=_RETRAIN
-            ) from error
+            raise BundleError(f"{self.path}: {GOLDEN} cannot be read", cause_text=str(error), hint=_RETRAIN) from error
 
 
 def open_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
@@ -76,9 +74,7 @@ def open_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
     """
     where = default_path() if path is None or str(path) == DEFAULT else Path(path)
     if not where.exists():
-        raise BundleError(
-            f"no model bundle at {where}", hint="train one: uadx train --data DIR --output MODEL"
-        )
+        raise BundleError(f"no model bundle at {where}", hint="train one: uadx train --data DIR --output MODEL")
     if where.is_dir():
         return _open_directory(where, str(where))
     if zipfile.is_zipfile(where):
@@ -106,9 +102,7 @@ def _open_directory(directory: Path, shown: str) -> Bundle:
     try:
         manifest = decode(raw)
     except (msgspec.MsgspecError, ValueError) as error:
-        raise BundleError(
-            f"{shown}: {MANIFEST} is not valid", cause_text=str(error), hint=_RETRAIN
-        ) from error
+        raise BundleError(f"{shown}: {MANIFEST} is not valid", cause_text=str(error), hint=_RETRAIN) from error
     if missing := sorted(REQUIRED - set(manifest.files)):
         raise BundleError(f"{shown}: {MANIFEST} lists no {' and no '.join(missing)}", hint=_RETRAIN)
     for name, expected in manifest.files.items():
@@ -138,9 +132,7 @@ def _check_file(directory: Path, name: str, expected: str, shown: str) -> None:
 def _refuse_external_data(directory: Path, shown: str) -> None:
     """ONNX can name other files to read weights from; a bundle's model never does, so the marker is enough."""
     if _EXTERNAL_DATA in (directory / MODEL).read_bytes():
-        raise BundleError(
-            f"{shown}: {MODEL} points to data outside itself, which uadx never reads", hint=_RETRAIN
-        )
+        raise BundleError(f"{shown}: {MODEL} points to data outside itself, which uadx never reads", hint=_RETRAIN)
 
 
 def _is_inside(name: str) -> bool:

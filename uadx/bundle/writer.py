@@ -22,9 +22,7 @@ from uadx.files import write_whole
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # zip's earliest date: the same bundle must be the same bytes
 
 
-def write_bundle(
-    path: Path, manifest: Manifest, model: bytes, golden: Mapping[str, NDArray[np.generic]]
-) -> None:
+def write_bundle(path: Path, manifest: Manifest, model: bytes, golden: Mapping[str, NDArray[np.generic]]) -> None:
     """Write a bundle in place of whatever bundle is at path. manifest.files is filled in here.
 
     golden: `image` uint8 [N, H, W, 3] and `level1` to `level3` float32 [N, h, w].

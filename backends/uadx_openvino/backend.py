@@ -1,0 +1,203 @@
+"""OpenVINO: one compiled model, as many infer requests side by side as the runtime finds best.
+
+Two defaults of the runtime are changed. Its CPU plugin runs a float32 model in bfloat16 where the host has it: the
+precision is always pinned and read back (https://docs.openvino.ai/2026/openvino-workflow/running-inference/
+optimize-inference/precision-control.html). And `import openvino` reports to Google Analytics: see `_sdk`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, cast
+
+from uadx.api import (
+    Backend,
+    BackendSpec,
+    Capabilities,
+    CompiledModel,
+    CompileOptions,
+    DeviceInfo,
+    DeviceRef,
+    ModelArtifact,
+    Placement,
+    TensorSpec,
+)
+from uadx.errors import CompileError, ConfigError, InferenceError, UnavailableError
+from uadx.request_pool import RequestPool
+
+if TYPE_CHECKING:
+    from uadx.api import Array
+
+HINT = "INFERENCE_PRECISION_HINT"
+
+
+def _sdk() -> Any:
+    """Import openvino without its telemetry, which otherwise forks a process and connects to the network.
+
+    Where openvino_telemetry cannot be imported, openvino uses a stub of its own in its place.
+    """
+    silenced = "openvino_telemetry" not in sys.modules
+    if silenced:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    try:
+        import openvino
+        from openvino import frontend
+    finally:
+        if silenced:
+            del sys.modules["openvino_telemetry"]
+    assert frontend
+    return openvino
+
+
+class OpenVINOBackend(Backend):
+    """options: OpenVINO's properties by name, passed on as they are."""
+
+    def __init__(self, spec: BackendSpec, options: Mapping[str, object], binding: object | None = None) -> None:
+        super().__init__(spec, options, binding)
+        if options.get(HINT, "f32") != "f32":
+            raise ConfigError(
+                f"options.openvino.{HINT} is {options[HINT]!r}; the devices file may only pin f32",
+                hint="ask for another precision where it is wanted: --precision bf16",
+            )
+        self._openvino = _sdk() if binding is None else cast("Any", binding)
+        self._core = self._openvino.Core()
+
+    def devices(self) -> Sequence[DeviceInfo]:
+        return [self._device(selector) for selector in self._core.available_devices]
+
+    def compile(self, artifact: ModelArtifact, device: DeviceRef, options: CompileOptions) -> CompiledModel:
+        self._require(device.selector)
+        try:
+            # read_model would try every frontend on a corrupt file, each with words of its own on stderr
+            frontend = self._openvino.frontend.FrontEndManager().load_by_framework("onnx")
+            model = frontend.convert(frontend.load(str(artifact.path)))
+            compiled = self._core.compile_model(model, device.selector, self._properties(options))
+        except Exception as error:
+            raise CompileError(
+                f"OpenVINO does not compile {artifact.path} for {device.selector}",
+                backend="openvino",
+                stage="compiling",
+                cause_text=str(error),
+                hint="check that the file is whole and is an ONNX model",
+            ) from error
+        return OpenVINOModel(compiled)
+
+    def versions(self) -> Mapping[str, str]:
+        return {"openvino": self._openvino.get_version()}
+
+    def _device(self, selector: str) -> DeviceInfo:
+        name = self._core.get_property(selector, "FULL_DEVICE_NAME")
+        capabilities = self._core.get_property(selector, "OPTIMIZATION_CAPABILITIES")
+        known = {"FP32": "f32", "BF16": "bf16", "FP16": "f16", "INT8": "int8"}
+        return DeviceInfo(
+            selector=selector,
+            name=name,
+            vendor=name.partition("(")[0].partition(" ")[0].lower(),
+            kind="cpu" if selector == "CPU" else None,
+            precisions=tuple(known[each] for each in known if each in capabilities),
+        )
+
+    def _properties(self, options: CompileOptions) -> dict[str, Any]:
+        properties: dict[str, Any] = {"PERFORMANCE_HINT": options.hint.upper(), **self.options}
+        properties.pop(HINT, None)
+        if options.precision != "auto":
+            # a quantised file runs its int8 layers as int8; the hint is for the others
+            properties[HINT] = "f32" if options.precision == "int8" else options.precision
+        if options.threads is not None:
+            properties["INFERENCE_NUM_THREADS"] = options.threads
+        return properties
+
+    def _require(self, selector: str) -> None:
+        try:
+            self._core.get_property(selector, "FULL_DEVICE_NAME")
+        except Exception as error:
+            raise UnavailableError(
+                f"OpenVINO has no device {selector!r} here; it has: {', '.join(self._core.available_devices)}",
+                backend="openvino",
+                stage=f"opening {selector}",
+                cause_text=str(error),
+            ) from error
+
+
+class OpenVINOModel(CompiledModel):
+    """A compiled model and its infer requests, each used by one thread at a time. infer is thread safe."""
+
+    def __init__(self, compiled: Any) -> None:
+        self.inputs = tuple(_tensor_spec(port) for port in compiled.inputs)
+        self.outputs = tuple(_tensor_spec(port) for port in compiled.outputs)
+        depth = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        self._placement = _read_back(compiled)
+        self.capabilities = Capabilities(self._placement.precision, async_depth=depth, thread_safe=True)
+        self._idle: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(depth):
+            self._idle.put(compiled.create_infer_request())
+        self._pool = RequestPool(depth, "uadx-openvino")
+        self._closed = False
+
+    def placement(self) -> Placement:
+        return self._placement
+
+    def infer(self, batch: Mapping[str, Array]) -> dict[str, Array]:
+        self._check(batch)
+        idle = self._idle
+        request = idle.get()
+        try:
+            # share_inputs: read in place, not written; the outputs are copies all the same
+            results = request.infer(dict(batch), share_inputs=True)
+            return {spec.name: results[index] for index, spec in enumerate(self.outputs)}
+        except Exception as error:
+            raise self._failure(str(error)) from error
+        finally:
+            idle.put(request)
+
+    def submit(self, batch: Mapping[str, Array]) -> Future[dict[str, Array]]:
+        self._check(batch)
+        return self._pool.submit(partial(self.infer, batch))
+
+    def close(self) -> None:
+        self._closed = True
+        self._pool.close()
+        self._idle = SimpleQueue()  # the requests hold the model and its memory
+
+    def _check(self, batch: Mapping[str, Array]) -> None:
+        """OpenVINO converts a wrong dtype without a word and reuses the last input where one is missing."""
+        if self._closed:
+            raise self._failure("the model is closed")
+        wanted = {spec.name: spec.dtype for spec in self.inputs}
+        given = {name: array.dtype.name for name, array in batch.items()}
+        if given != wanted:
+            raise self._failure(f"the model takes {wanted}, it was given {given}")
+
+    def _failure(self, cause: str) -> InferenceError:
+        return InferenceError(
+            f"openvino:{self._placement.device} failed while it ran the model",
+            backend="openvino",
+            stage="inference",
+            cause_text=cause,
+        )
+
+
+def _tensor_spec(port: Any) -> TensorSpec:
+    shape = tuple(length.get_length() if length.is_static else -1 for length in port.partial_shape)
+    return TensorSpec(port.any_name, shape, port.element_type.to_dtype().name)
+
+
+def _read_back(compiled: Any) -> Placement:
+    """What the runtime reports: the devices that execute, and the precision of the layers it compiled."""
+    devices = ",".join(compiled.get_property("EXECUTION_DEVICES"))
+    precision = compiled.get_property(HINT).to_string()
+    layers = [operation.get_rt_info() for operation in compiled.get_runtime_model().get_ops()]
+    if any(
+        layer["layerType"].value in ("Convolution", "FullyConnected")
+        and layer["runtimePrecision"].value in ("u8", "i8")
+        for layer in layers
+    ):
+        precision = "int8"
+    names = ("NUM_STREAMS", "INFERENCE_NUM_THREADS", "PERFORMANCE_HINT")
+    supported = compiled.get_property("SUPPORTED_PROPERTIES")
+    details = {name: str(compiled.get_property(name)) for name in names if name in supported}
+    return Placement(devices, precision, details)

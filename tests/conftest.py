@@ -1,0 +1,85 @@
+"""What many tests need: a few pictures of the demo product, and the command line in this process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import pytest
+
+from uadx.demo.dataset import write_product
+
+
+@pytest.fixture(scope="session")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo product in MVTec layout: 12 good images to train on, 4 good and 2 of each kind to test. Read only."""
+    root = tmp_path_factory.mktemp("mesh")
+    write_product(root, train_good=12, test_good=4, test_per_kind=2, seed=0)
+    return root
+
+
+@pytest.fixture
+def good_image(product: Path) -> Path:
+    """One picture of a good part."""
+    return product / "test" / "good" / "000.png"
+
+
+@pytest.fixture
+def parts(product: Path, tmp_path: Path) -> Path:
+    """A folder with a sub-folder: two good parts, one with a hole, and a file that is no image."""
+    root = tmp_path / "parts"
+    (root / "sub").mkdir(parents=True)
+    for name, source in {
+        "a.png": "good/000.png",
+        "b.png": "hole/000.png",
+        "sub/a.png": "good/001.png",
+    }.items():
+        (root / name).write_bytes((product / "test" / source).read_bytes())
+    (root / "sub" / "broken.png").write_bytes(b"no picture at all")
+    return root
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a command left: exit code and printed text."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def uadx(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Finished]:
+    """Run the command line in this process: uadx("run", "--input", path) -> Finished."""
+    from uadx.cli import main
+
+    monkeypatch.delenv("UADX_DEVICE", raising=False)
+    monkeypatch.delenv("UADX_DEVICES", raising=False)
+
+    def call(*args: object) -> Finished:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main([str(arg) for arg in args])
+        out, err = capfd.readouterr()
+        return Finished(int(stopped.value.code or 0), out, err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The real images that UADX_DATA names; tests that need them are skipped where they are absent."""
+    path = Path(os.environ.get("UADX_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
+    if not (path / "magnetic_tile").is_dir():
+        pytest.skip(f"no real images at {path}: set UADX_DATA to a folder that holds magnetic_tile/")
+    return path
+
+
+def read(path: Path) -> cv2.typing.MatLike:
+    """A picture from disk, as stored."""
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert image is not None
+    return image

@@ -1,0 +1,90 @@
+"""The command line. Commands are imported when they are called, so that `uadx --help` loads no engine."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from uadx import __version__
+from uadx.errors import UadxError
+
+COMMANDS = {
+    "run": ("uadx.cli.run", "Inspect images: verdicts, heat maps, results.jsonl."),
+    "train": ("uadx.cli.train", "Train a model bundle on good images."),
+    "info": ("uadx.cli.info", "Show what a model bundle is and what its threshold means."),
+    "config": ("uadx.cli.config", "Write a pipeline configuration file."),
+    "demo": ("uadx.cli.demo", "Make a demo product, inspect it and open the results."),
+}
+
+_PADDLEX_OPTIONS = ("--pipeline", "--get_pipeline_config", "--input")
+
+
+class _LazyGroup(click.Group):
+    """Knows the commands by name and imports the one that is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = import_module(COMMANDS[name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # PaddleX has no sub-commands: `paddlex --pipeline anomaly_detection --input x` is `uadx run ...`
+        if args and args[0].split("=")[0] in _PADDLEX_OPTIONS:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            advice = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"There is no command {args[0]!r}.{advice}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.command(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(__version__, prog_name="uadx")
+def app() -> None:
+    """Find defects in images with STFPM: train on good images, get a verdict and a heat map for each image.
+
+    \b
+    uadx demo                                     see it work
+    uadx train --data good/ --output my_model     teach it your product
+    uadx run --model my_model --input images/     inspect
+    """
+
+
+def main(args: list[str] | None = None) -> None:
+    """Entry point of the `uadx` script: turns errors into their text and exit code, never into a traceback."""
+    try:
+        status: Any = app.main(args, prog_name="uadx", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except UadxError as error:
+        click.echo(error.render(), err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # the reader of our output has left: `uadx info | head -1`
+        sys.stderr.close()
+        sys.exit(141)
+    sys.exit(status if isinstance(status, int) else 0)

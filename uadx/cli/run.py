@@ -1,0 +1,143 @@
+"""`uadx run`: inspect images and leave results and pictures in a folder."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from uadx.cli.progress import shown_progress, shown_warnings
+from uadx.errors import EXIT_ANOMALIES, EXIT_INPUTS_FAILED, UsageError
+from uadx.output.formats import DEFAULT_FORMATS, FORMATS
+
+if TYPE_CHECKING:
+    from uadx.output.run_folder import Counts
+    from uadx.result import Result
+
+
+class _FormatList(click.ParamType[tuple[str, ...]]):
+    name = "LIST"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        chosen = tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+        for name in chosen:
+            if name not in FORMATS:
+                self.fail(f"{name!r} is none of {', '.join(FORMATS)}", param, ctx)
+        return tuple(chosen)
+
+
+@click.command()
+@click.option("--input", "-i", "input_", metavar="WHAT", help="File, directory, glob, URL, list file (.txt) or -.")
+@click.option("--model", "-m", metavar="MODEL", help="Model bundle, directory or .zip. Default: the demo product's.")
+@click.option(
+    "--device", "-d", metavar="DEVICE", help="cpu, gpu:0, openvino:CPU, onnxruntime:CPUExecutionProvider, ..."
+)
+@click.option(
+    "--output",
+    "-o",
+    "--save_path",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("output"),
+    show_default=True,
+    help="Folder for the results.",
+)
+@click.option(
+    "--format",
+    "formats",
+    type=_FormatList(),
+    default=",".join(DEFAULT_FORMATS),
+    show_default=True,
+    help=f"Comma-separated, any of {','.join(FORMATS)}.",
+)
+@click.option("--threshold", type=float, help="An image is NG above this score, whatever the calibration says.")
+@click.option("--fpr", type=float, help="Share of good images that may be called NG, such as 0.01.")
+@click.option("--batch-size", type=click.IntRange(1), help="Images per inference. Default: what suits the device.")
+@click.option("--workers", type=click.IntRange(1), help="Threads that decode, score and draw. Default: one per core.")
+@click.option("--precision", type=click.Choice(["f32", "bf16", "f16", "int8", "auto"]), help="Default: f32.")
+@click.option("--fusion", type=click.Choice(["quantile", "product"]), help="product: the paper's formula, to compare.")
+@click.option("--max-pixels", type=click.IntRange(1), help="Refuse larger images undecoded. Default: 200000000.")
+@click.option("--recursive/--no-recursive", default=True, show_default=True, help="Enter sub-directories.")
+@click.option("--pipeline", metavar="NAME|FILE", help="A configuration file; explicit options beat it.")
+@click.option("--resume", is_flag=True, help="Go on with a run that was killed.")
+@click.option("--fail-on-anomaly", is_flag=True, help="Exit with 10 where an image is NG.")
+@click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
+@click.option("--get_pipeline_config", "get_config", metavar="NAME", hidden=True)
+@click.option("--config_save_path", type=click.Path(file_okay=False, path_type=Path), hidden=True)
+def command(
+    input_: str | None,
+    output: Path,
+    formats: tuple[str, ...],
+    recursive: bool,
+    pipeline: str | None,
+    resume: bool,
+    fail_on_anomaly: bool,
+    quiet: bool,
+    get_config: str | None,
+    config_save_path: Path | None,
+    **settings: Any,
+) -> int:
+    """Inspect images with a model bundle: a score, an OK/NG verdict and a heat map for each.
+
+    \b
+    uadx run --model my_model --input photos/
+    uadx run --model my_model --input 'line1/**/*.png' --format jsonl,csv,mask --fpr 0.005
+
+    Exit codes: 0 done; 8 done, but some inputs could not be read; 10 anomalies found and --fail-on-anomaly;
+    2 usage; 3 plugin; 4 device; 5 model; 6 placement; 7 inference.
+    """
+    if get_config is not None:  # PaddleX's spelling of `uadx config`
+        from uadx.cli.config import write_template
+
+        write_template(get_config, config_save_path or Path())
+        return 0
+    counts = _inspect(input_, pipeline, output, formats, recursive, resume, quiet, settings)
+    if counts.errors:
+        click.echo(
+            f"{counts.errors} of {counts.images} inputs could not be read: see `error` in the results",
+            err=True,
+        )
+        return EXIT_INPUTS_FAILED
+    return EXIT_ANOMALIES if fail_on_anomaly and counts.anomalies else 0
+
+
+def _inspect(
+    input_: str | None,
+    pipeline: str | None,
+    output: Path,
+    formats: tuple[str, ...],
+    recursive: bool,
+    resume: bool,
+    quiet: bool,
+    settings: dict[str, Any],
+) -> Counts:
+    from uadx.images.sources import expand
+    from uadx.output.runner import run
+    from uadx.pipeline.config import NAME
+    from uadx.pipeline.pipeline import Pipeline, find_config
+
+    file = find_config(pipeline or NAME)
+    what = input_ or file.Global.input
+    if what is None:
+        raise UsageError("no --input is given", hint="name a file, a directory, a glob, a URL, a list file or -")
+    config = file.Pipeline.override(**settings)
+    sources = expand(what, recursive=recursive)
+    with shown_warnings(), Pipeline(config) as opened, shown_progress("inspecting", quiet) as advance:
+        done = itertools.count(1)
+
+        def show(result: Result) -> None:
+            advance(next(done))
+            if result.error is not None:
+                click.echo(f"error: {result['error']['message']}", err=True)
+
+        summary = run(opened, sources, output, formats, what=what, resume=resume, on_result=show)
+        device = opened.inspector.opened
+    counts = summary.counts
+    if not quiet:
+        earlier = f" ({summary.resumed} from the earlier run)" if summary.resumed else ""
+        click.echo(
+            f"{counts.images} images{earlier}, {counts.anomalies} NG, {counts.errors} errors, "
+            f"{summary.rate:.1f} img/s on {device.used} ({device.precision}), results in {output}"
+        )
+    return counts

@@ -1,0 +1,39 @@
+"""The error for a device that nothing here can serve: every candidate with its reason, and how to fix it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from uadx.errors import UadxError, UnavailableError
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A candidate that was passed over. provider: "openvino (uadx 0.1.0)". kind: None for a named backend."""
+
+    kind: str | None
+    provider: str
+    error: UadxError
+
+    def __str__(self) -> str:
+        return f"{self.provider}: {self.error.message}"
+
+
+class NoUsableDeviceError(UnavailableError):
+    """No candidate for the requested device can be used. skipped: all of them, in the order they were tried."""
+
+    def __init__(self, requested: str, skipped: Sequence[Skipped]) -> None:
+        tried = f"{len(skipped)} backend{'s' * (len(skipped) != 1)} tried"
+        hints = [one.error.hint for one in skipped if one.error.hint is not None]
+        super().__init__(f"{requested} is not usable: {tried}", hint=hints[0] if hints else None)
+        self.skipped = tuple(skipped)
+
+    def render(self) -> str:
+        lines = [f"error: {self.message}"]
+        for one in self.skipped:
+            lines.append(f"  {one}")
+            lines += [f"    {line}" for line in (one.error.cause_text or "").strip().splitlines()]
+        if self.hint:
+            lines.append(f"  fix: {self.hint}")
+        return "\n".join(lines)

@@ -1,0 +1,244 @@
+"""Which images an input means. Reads directory entries and list files, never an image."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import math
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uadx.errors import InputError, UsageError
+from uadx.images.header import HEAD, is_image
+from uadx.images.listing import Line, read_lines, read_list
+from uadx.images.naming import close_names, is_address, place, place_url, printable
+from uadx.images.walk import matches, walk
+
+IMAGE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jp2", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".avif", ".gif"}
+    | {".ppm", ".pgm", ".pbm", ".pnm", ".pxm", ".exr", ".hdr", ".pic"}
+)
+"""By these, in any letter case, images are found in a directory; content decides what they are."""
+
+LIST_SUFFIXES = frozenset({".txt", ".list"})
+"""By these a file is taken for a list of inputs, unless its content is an image."""
+
+_WILD = re.compile(r"[*?[]")
+
+
+@dataclass(frozen=True)
+class Url:
+    """An http or https address."""
+
+    address: str
+
+
+Data: TypeAlias = "Path | Url | bytes | NDArray[Any] | io.BufferedReader | InputError"
+"""A file, an address, the encoded bytes, the pixels, or standard input. An InputError stands for an item of
+a list, or a sub-directory, that is known to be unusable; decoding it raises that error."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One image to inspect.
+
+    label: what results call it: the path or URL, "array[0]" and "bytes[0]" (numbered by kind), "stdin".
+    output: where its outputs go below the output directory, before their suffix: "sub/a.png". Relative,
+    without "..". An only input is placed relative to itself: a directory's files as they lie in it, a file
+    by its name. In a list, paths keep their directories, so that like-named files of two directories stay
+    apart.
+    """
+
+    label: str
+    output: PurePosixPath
+    data: Data
+
+
+def expand(inputs: object, *, recursive: bool = True) -> Iterator[Source]:
+    """The images that inputs means, one by one and in a fixed order.
+
+    inputs: a file, a directory, a glob ("dir/**/*.png", where no file has that very name), an http(s) URL,
+    a list file (.txt, .list: one of the former on each line, relative to the list's directory), "-" for
+    standard input (such lines, or one image), an ndarray, the bytes of an image file, {"img": x} or
+    {"input": x}, or a list or tuple of any of these. Files that are named, or matched by a glob, are taken
+    whatever their suffix. recursive: look into a directory's sub-directories.
+
+    Raises UsageError at once where inputs as a whole means nothing: a missing path, a directory without
+    images, a wrong type. An unusable item of a list or list file becomes a Source that fails to decode
+    instead.
+    """
+    try:
+        return _Expansion(recursive).resolve(inputs, in_list=False)
+    except InputError as error:
+        mistyped = error.kind == "not_found" and isinstance(inputs, (str, Path))
+        near = " or ".join(map(printable, close_names(Path(str(inputs))))) if mistyped else ""
+        hint = f"did you mean {near}?" if near else None
+        raise UsageError(error.message, hint=hint, cause_text=error.cause_text) from None
+
+
+@dataclass(frozen=True)
+class _Expansion:
+    """One call of expand. The methods raise InputError at once and return an iterator that does the rest."""
+
+    recursive: bool
+    unnamed: Counter[str] = field(default_factory=Counter)
+
+    def resolve(self, item: object, *, in_list: bool) -> Iterator[Source]:
+        if isinstance(item, Mapping):
+            keys = [key for key in ("img", "input") if key in item]
+            if len(keys) != 1:
+                raise InputError("unsupported", "a mapping must have one of the keys 'img' and 'input'")
+            return self.resolve(item[keys[0]], in_list=in_list)
+        if isinstance(item, (list, tuple)):
+            return self._each(item, "the list of inputs is empty")
+        if isinstance(item, np.ndarray):
+            return self._without_name("array", item)
+        if isinstance(item, (bytes, bytearray, memoryview)):
+            return self._without_name("bytes", bytes(item))
+        if isinstance(item, (str, Path)):
+            return self._text(str(item), in_list)
+        kind = type(item)
+        raise InputError(
+            "unsupported",
+            f"cannot inspect a {kind.__module__}.{kind.__qualname__}: pass a path, a URL, an ndarray "
+            "(BGR, [H, W, 3]), the bytes of an image file, or a list of these",
+        )
+
+    def _text(self, text: str, in_list: bool) -> Iterator[Source]:
+        if text == "-":
+            return self._standard_input()
+        if _is_list_file(path := Path(text)):
+            return self._each(read_list(path), f"the list {printable(path)} names no image")
+        return self._named(text, text if in_list else None)
+
+    def _without_name(self, kind: str, data: bytes | NDArray[Any]) -> Iterator[Source]:
+        number = self.unnamed[kind]
+        self.unnamed[kind] += 1
+        return iter([Source(f"{kind}[{number}]", PurePosixPath(f"{kind}_{number}"), data)])
+
+    def _standard_input(self) -> Iterator[Source]:
+        stream = sys.stdin.buffer
+        assert isinstance(stream, io.BufferedReader)
+        if is_image(stream.peek(HEAD)):
+            return iter([Source("stdin", PurePosixPath("stdin"), stream)])
+        return self._each(read_lines(stream, Path()), "standard input names no image")
+
+    def _each(self, items: Iterable[object], when_empty: str) -> Iterator[Source]:
+        sources = (source for index, item in enumerate(items) for source in self._item(item, index))
+        return _not_empty(sources, InputError("empty", when_empty))
+
+    def _item(self, item: object, index: int) -> Iterator[Source]:
+        try:
+            if isinstance(item, Line):
+                yield from self._named(item.path, item.written)
+            else:
+                yield from self.resolve(item, in_list=True)
+        except InputError as error:
+            yield _unusable(item, index, error)
+
+    def _named(self, text: str, written: str | None) -> Iterator[Source]:
+        """A URL, directory, file or glob. written: how a list names it, None where it is the only input."""
+        if is_address(text):
+            return iter([_url(text)])
+        if not text or "\0" in text:
+            raise InputError("not_found", f"{text!r} is not a path")
+        path = Path(text)
+        if os.path.isdir(path):
+            return self._folder(path, PurePosixPath() if written is None else place(written))
+        try:
+            os.lstat(path)
+        except OSError as error:
+            if _WILD.search(text):
+                return self._glob(path, written)
+            missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
+            kind, what = ("not_found", "does not exist") if missing else ("unreadable", "cannot be reached")
+            raise InputError(kind, f"{printable(path)} {what}", cause_text=error.strerror) from None
+        output = PurePosixPath(path.name) if written is None else place(written)
+        return iter([Source(printable(path), output, path)])
+
+    def _folder(self, folder: Path, output: PurePosixPath) -> Iterator[Source]:
+        depth = math.inf if self.recursive else 1
+        found = walk(folder, lambda inside: inside.suffix.lower() in IMAGE_SUFFIXES, depth=depth)
+        unsearched = "" if self.recursive else " itself; its sub-directories were not searched"
+        none = InputError("empty", f"no image in {printable(folder)}{unsearched}")
+        return _not_empty(_below(folder, output, found), none)
+
+    def _glob(self, pattern: Path, written: str | None) -> Iterator[Source]:
+        folder, wild = Path(), list(pattern.parts)
+        while len(wild) > 1 and not (_WILD.search(wild[0]) and not os.path.lexists(folder / wild[0])):
+            folder /= wild.pop(0)
+        output = PurePosixPath()
+        if written is not None:
+            output = place(str(PurePath(*PurePath(written).parts[: -len(wild)])))
+        found = walk(
+            folder,
+            lambda inside: matches(inside.parts, wild),
+            depth=math.inf if "**" in wild else len(wild),
+        )
+        none = InputError(
+            "not_found", f"no file matches {printable(pattern)} (a directory's files are matched by '**')"
+        )
+        return _not_empty(_below(folder, output, found) if os.path.isdir(folder) else iter(()), none)
+
+
+def _is_list_file(path: Path) -> bool:
+    if path.suffix.lower() not in LIST_SUFFIXES or not os.path.isfile(path):
+        return False
+    try:
+        with path.open("rb") as file:
+            return not is_image(file.read(HEAD))
+    except OSError as error:
+        raise InputError(
+            "unreadable", f"the list {printable(path)} cannot be read", cause_text=error.strerror
+        ) from None
+
+
+def _url(text: str) -> Source:
+    try:
+        address = urlsplit(text)
+    except ValueError as error:
+        raise InputError("unsupported", f"{text} is not an address", cause_text=str(error)) from None
+    if address.scheme not in ("http", "https"):
+        raise InputError("unsupported", f"cannot fetch {text}: only http and https addresses")
+    if "@" in address.netloc:
+        raise InputError("unsupported", f"{address.hostname}: addresses with a user name are not supported")
+    return Source(text, place_url(address), Url(text))
+
+
+def _below(
+    folder: Path, output: PurePosixPath, found: Iterable[tuple[PurePosixPath, OSError | None]]
+) -> Iterator[Source]:
+    for inside, failure in found:
+        path = folder / inside
+        if failure is None:
+            yield Source(printable(path), output / inside, path)
+            continue
+        error = InputError("unreadable", f"{printable(path)} cannot be listed", cause_text=failure.strerror)
+        if not inside.parts:
+            raise error
+        yield Source(printable(path), output / inside, error)
+
+
+def _unusable(item: object, index: int, error: InputError) -> Source:
+    """A list's item as a source that raises error. No password of an address goes into its label."""
+    text = item.path if isinstance(item, Line) else str(item) if isinstance(item, (str, Path)) else ""
+    label = printable(re.sub(r"//[^/]*@", "//", text)) or f"input[{index}]"
+    output = place(item.written if isinstance(item, Line) else text)
+    return Source(label, PurePosixPath(f"input_{index}") if is_address(text) or not output.parts else output, error)
+
+
+def _not_empty(sources: Iterator[Source], otherwise: InputError) -> Iterator[Source]:
+    first = next(sources, None)
+    if first is None:
+        raise otherwise
+    return itertools.chain([first], sources)

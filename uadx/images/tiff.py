@@ -1,0 +1,88 @@
+"""TIFF directories: a file format of their own, and how EXIF is written inside JPEG, PNG and WebP.
+
+Source: TIFF 6.0 (Adobe, 1992); BigTIFF as libtiff describes it. Reading past the end raises struct.error.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+SUBFILE, WIDTH, HEIGHT, BITS, ORIENTATION, EXTRA_SAMPLES = 254, 256, 257, 258, 274, 338
+OFFSETS, COUNTS = (273, 324), (279, 325)
+"""Where the pixels lie and how many bytes they take: strips, tiles."""
+
+_TAGS = frozenset({SUBFILE, WIDTH, HEIGHT, BITS, ORIENTATION, EXTRA_SAMPLES, *OFFSETS, *COUNTS})
+_CODES = {1: "B", 3: "H", 4: "I", 16: "Q"}
+_UNASSOCIATED, _ASSOCIATED = 2, 1
+
+
+class Field(NamedTuple):
+    """The values of a tag and where the first one lies in the file."""
+
+    values: tuple[int, ...]
+    at: int
+
+
+def directories(data: bytes) -> Iterator[dict[int, Field]]:
+    """The fields of each directory, of those tags that this package needs."""
+    order = _order(data)
+    big = struct.unpack_from(order + "H", data, 2)[0] == 43
+    word, many, entry_size = ("Q", "Q", 20) if big else ("I", "H", 12)
+    (at,) = struct.unpack_from(order + word, data, 8 if big else 4)
+    seen: set[int] = set()
+    while at and at not in seen:
+        seen.add(at)
+        (entries,) = struct.unpack_from(order + many, data, at)
+        first = at + struct.calcsize(many)
+        fields = {}
+        for entry in range(first, first + entries * entry_size, entry_size):
+            tag, kind = struct.unpack_from(order + "HH", data, entry)
+            if tag in _TAGS and kind in _CODES:
+                (count,) = struct.unpack_from(order + word, data, entry + 4)
+                where = entry + 4 + struct.calcsize(word)
+                if count * struct.calcsize(_CODES[kind]) > struct.calcsize(word):
+                    (where,) = struct.unpack_from(order + word, data, where)
+                fields[tag] = Field(struct.unpack_from(f"{order}{count}{_CODES[kind]}", data, where), where)
+        yield fields
+        (at,) = struct.unpack_from(order + word, data, first + entries * entry_size)
+
+
+def end_of_pixels(fields: dict[int, Field]) -> int:
+    """The byte behind the last strip or tile of a directory; 0 where it does not say."""
+    return max(
+        (
+            start + size
+            for offsets, counts in zip(OFFSETS, COUNTS, strict=True)
+            if offsets in fields and counts in fields
+            for start, size in zip(fields[offsets].values, fields[counts].values, strict=False)
+        ),
+        default=0,
+    )
+
+
+def exif_orientation(exif: bytes) -> int:
+    """The orientation, 1 to 8, that an EXIF block asks for; 1 where it does not say or is damaged."""
+    try:
+        fields = next(directories(exif.removeprefix(b"Exif\0\0")), {})
+    except struct.error:
+        return 1
+    value = fields[ORIENTATION].values[:1] if ORIENTATION in fields else ()
+    return value[0] if value and 1 <= value[0] <= 8 else 1
+
+
+def with_colours_as_stored(data: bytes) -> bytes:
+    """The file with its unassociated alpha declared as associated.
+
+    libtiff multiplies 8-bit colours by an unassociated alpha while it decodes, which would blacken what is
+    transparent; associated alpha means that this was done, and the colours are left alone.
+    """
+    extra = next(directories(data)).get(EXTRA_SAMPLES)
+    if extra is None or extra.values[:1] != (_UNASSOCIATED,):
+        return data
+    return data[: extra.at] + struct.pack(_order(data) + "H", _ASSOCIATED) + data[extra.at + 2 :]
+
+
+def _order(data: bytes) -> str:
+    return "<" if data[:2] == b"II" else ">"

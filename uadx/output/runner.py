@@ -1,0 +1,69 @@
+"""One run of a pipeline into a folder: what `uadx run` and `uadx demo` share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from uadx.images.sources import Source
+from uadx.output.pictures import write_files
+from uadx.output.run_folder import Counts, RunFolder
+from uadx.pipeline.pipeline import Pipeline
+from uadx.pipeline.stream import staged
+from uadx.result import Result
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run did. resumed: results that were there already; seconds: for the others."""
+
+    counts: Counts
+    resumed: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Images per second of this run's own images, 0 where all were there already."""
+        return (self.counts.images - self.resumed) / self.seconds if self.seconds else 0.0
+
+
+def run(
+    pipeline: Pipeline,
+    sources: Iterator[Source],
+    root: Path,
+    formats: Collection[str],
+    *,
+    what: str,
+    resume: bool = False,
+    on_result: Callable[[Result], None] = lambda result: None,
+) -> Summary:
+    """Inspect sources and write results and pictures below root. what: the input as the user named it.
+
+    Raises OutputError where root cannot be written, UsageError where a run cannot be resumed, InferenceError where
+    the device fails; the journal of what was done stays.
+    """
+    inspector = pipeline.inspector
+    start = time.perf_counter()
+    identity = {"input": what, "formats": sorted(formats), **inspector.identity}
+
+    def draw(result: Result) -> Future[Result]:
+        return inspector.pool.submit(_with_files, result)
+
+    def _with_files(result: Result) -> Result:
+        write_files(result, root, formats)
+        return result
+
+    with RunFolder(root, formats, identity, resume=resume) as folder:
+        if folder.finished:
+            return Summary(folder.counts, folder.counts.images, 0.0)
+        results = inspector.inspect(folder.remaining(sources), inspector.threshold, inspector.batch_size)
+        with closing(staged(results, draw, inspector.workers + 1)) as drawn:
+            for result in drawn:
+                folder.add(result)
+                on_result(result)
+        folder.finish()
+        return Summary(folder.counts, folder.resumed, time.perf_counter() - start)

@@ -1,0 +1,60 @@
+"""results.csv: one row an image, for spreadsheets; the nested fields in short."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from uadx.files import whole_file
+
+COLUMNS = (
+    "input_path",
+    "height",
+    "width",
+    "score",
+    "threshold",
+    "verdict",
+    "p_value",
+    "regions",
+    "largest_region",
+    "device",
+    "precision",
+    "error",
+)
+
+
+def write_csv(path: Path, results: Iterable[dict[str, Any]]) -> None:
+    """Write the rows of results, given as their JSON fields; whole or not at all, in UTF-8 with a byte order mark
+    (spreadsheets take it for Latin-1 otherwise)."""
+    with whole_file(path) as binary:
+        text = io.TextIOWrapper(binary, "utf-8-sig", errors="backslashreplace", newline="")
+        writer = csv.writer(text)
+        writer.writerow(COLUMNS)
+        writer.writerows(_row(result) for result in results)
+        text.flush()
+        text.detach()
+
+
+def _row(result: dict[str, Any]) -> list[object]:
+    height, width = result["image_size"] or (None, None)
+    regions = result["regions"]
+    largest = max(regions, key=lambda region: region["area"])["bbox"] if regions else None
+    error = result["error"]
+    return [
+        result["input_path"],
+        height,
+        width,
+        result["score"],
+        result["threshold"],
+        None if result["is_anomaly"] is None else ("NG" if result["is_anomaly"] else "OK"),
+        result["p_value"],
+        len(regions),
+        None if largest is None else json.dumps(largest),
+        result["device"]["used"],
+        result["device"]["precision"],
+        None if error is None else f"{error['type']}: {error['message']}",
+    ]

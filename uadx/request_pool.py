@@ -1,0 +1,36 @@
+"""Runs the blocking requests of an SDK side by side; for backends whose inference call releases the GIL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import BoundedSemaphore
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class RequestPool:
+    """`depth` threads, one for each request that may run; submit blocks while all are busy."""
+
+    def __init__(self, depth: int, name: str) -> None:
+        self._free = BoundedSemaphore(depth)
+        self._threads = ThreadPoolExecutor(depth, thread_name_prefix=name)
+
+    def submit(self, request: Callable[[], T]) -> Future[T]:
+        """Start a request as soon as a thread is free. Its result or exception goes to the future.
+
+        Raises RuntimeError after close().
+        """
+        self._free.acquire()
+        try:
+            future = self._threads.submit(request)
+        except BaseException:
+            self._free.release()
+            raise
+        future.add_done_callback(lambda _: self._free.release())
+        return future
+
+    def close(self) -> None:
+        """Wait for the requests under way and end the threads. Calling it again does nothing."""
+        self._threads.shutdown(wait=True)
