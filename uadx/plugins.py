@@ -68,15 +68,13 @@ class Plugins:
     def spec(self, name: str) -> BackendSpec:
         """What a backend says of itself. Raises UnavailableError if not installed, PluginError if not usable."""
         if name not in self._claims:
-            raise UnavailableError(
-                f"no installed package provides the backend {name!r}",
-                backend=name,
-                hint=f"install the package that provides {name!r}, or choose another device",
-            )
+            raise UnavailableError(f"no installed package provides the backend {name!r}", backend=name)
         plugin = self.load(name)
         if plugin.spec is None:
             raise PluginError(
-                f"the backend {name!r} is {plugin.status}: {plugin.reason}", backend=name, hint=_fix(plugin)
+                f"the backend {name!r} is {'in ' * (plugin.status == 'conflict')}{plugin.status}: {plugin.reason}",
+                backend=name,
+                hint=_fix(plugin),
             ) from plugin.error
         return plugin.spec
 

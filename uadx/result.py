@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from uadx.errors import InputError
 from uadx.files import write_whole
-from uadx.images.sources import Source, Url
+from uadx.images.sources import Source
 from uadx.scoring.fusion import upsample
 from uadx.scoring.regions import Region
+
+_PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 
 
 class Result(Mapping[str, Any]):
@@ -66,8 +68,8 @@ class Result(Mapping[str, Any]):
 
     @property
     def image(self) -> NDArray[np.uint8]:
-        """The picture as it was inspected: uint8 BGR [H, W, 3]. Read again where it came from a file or URL and the
-        pipeline has moved on, so that keeping results costs no memory. Raises InputError."""
+        """The picture as it was inspected: uint8 BGR [H, W, 3]. Read again where it came from a file and the pipeline
+        has moved on, so that keeping results costs no memory. Raises InputError."""
         if self._image is not None:
             return self._image
         return self._load(self.source)
@@ -110,11 +112,11 @@ class Result(Mapping[str, Any]):
     def save_to_json(
         self, save_path: str | os.PathLike[str], indent: int | None = 4, ensure_ascii: bool = False
     ) -> Path:
-        """Write the fields to save_path, or into it under the input's file name where it is no .json file.
+        """Write the fields to save_path, or into it as NAME.json where it is no .json file.
 
         The sub-directories of a directory input are kept, so that equal file names do not overwrite each other.
         """
-        path = self._target(save_path, {".json"}, ".json")
+        path = self._target(save_path, frozenset({".json"}), f"{self.source.output.name}.json")
         text = json.dumps(self._fields, indent=indent, ensure_ascii=ensure_ascii) + "\n"
         write_whole(path, text.encode())
         return path
@@ -126,7 +128,9 @@ class Result(Mapping[str, Any]):
         """
         if self.error is not None:
             return None
-        path = self._target(save_path, {".png", ".jpg", ".jpeg", ".bmp", ".webp"}, ".png")
+        name = self.source.output.name
+        same = Path(name).suffix.lower() in _PICTURES
+        path = self._target(save_path, _PICTURES, name if same else f"{name}.png")
         write_whole(path, encode_image(self.img, path.suffix))
         return path
 
@@ -135,16 +139,16 @@ class Result(Mapping[str, Any]):
         self._image, self._anomaly_map = image, anomaly_map
 
     def release(self) -> None:
-        """Let go of what can be had again from the source."""
+        """Let go of what can be had again: a file is read again, a URL may show another picture by now."""
         self._anomaly_map = None
-        if isinstance(self.source.data, (Path, Url)):
+        if isinstance(self.source.data, Path):
             self._image = None
 
-    def _target(self, save_path: str | os.PathLike[str], suffixes: set[str], suffix: str) -> Path:
+    def _target(self, save_path: str | os.PathLike[str], suffixes: frozenset[str], name: str) -> Path:
         path = Path(save_path)
         if path.suffix.lower() in suffixes and not path.is_dir():
             return path
-        return path / self.source.output.with_suffix(suffix)
+        return path / self.source.output.with_name(name)
 
 
 def encode_image(image: NDArray[np.uint8], suffix: str) -> bytes:

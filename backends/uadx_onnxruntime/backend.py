@@ -38,8 +38,7 @@ if TYPE_CHECKING:
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 
-# Errors only. Warnings are of interest to those who tune models, and a CPU in a container causes several.
-_ERROR, _SILENT = 3, 4
+_SILENT = 4  # fatal errors only: what the runtime would print is in the exceptions, or is found by _load_failure
 # DequantizeLinear as a node's op_type (field 4 of NodeProto, 16 bytes) in a serialised model
 _QUANTISED = b"\x22\x10DequantizeLinear"
 
@@ -50,7 +49,7 @@ class OnnxRuntimeBackend(Backend):
     def __init__(self, spec: BackendSpec, options: Mapping[str, object], binding: object | None = None) -> None:
         super().__init__(spec, options, binding)
         self._ort = import_module("onnxruntime") if binding is None else cast("Any", binding)
-        self._ort.set_default_logger_severity(_ERROR)
+        self._ort.set_default_logger_severity(_SILENT)
         self._ort.disable_telemetry_events()
 
     def devices(self) -> Sequence[DeviceInfo]:
@@ -75,7 +74,7 @@ class OnnxRuntimeBackend(Backend):
             )
         depth = _depth(provider, options)
         settings = self._ort.SessionOptions()
-        settings.log_severity_level = _SILENT  # what it would print is in the exception
+        settings.log_severity_level = _SILENT
         if provider != CPU:
             settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         elif depth > 1:

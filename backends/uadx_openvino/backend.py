@@ -26,7 +26,7 @@ from uadx.api import (
     Placement,
     TensorSpec,
 )
-from uadx.errors import CompileError, ConfigError, InferenceError, UnavailableError
+from uadx.errors import CompileError, ConfigError, InferenceError, UnavailableError, UsageError
 from uadx.request_pool import RequestPool
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ class OpenVINOBackend(Backend):
             # read_model would try every frontend on a corrupt file, each with words of its own on stderr
             frontend = self._openvino.frontend.FrontEndManager().load_by_framework("onnx")
             model = frontend.convert(frontend.load(str(artifact.path)))
+            if not model.outputs:
+                raise ValueError("the file is empty: a model without outputs")
             compiled = self._core.compile_model(model, device.selector, self._properties(options))
         except Exception as error:
             raise CompileError(
@@ -112,6 +114,11 @@ class OpenVINOBackend(Backend):
         return properties
 
     def _require(self, selector: str) -> None:
+        if selector.partition(":")[0] in ("AUTO", "MULTI", "HETERO", "BATCH"):
+            raise UsageError(
+                f"openvino:{selector} would let OpenVINO choose the device",
+                hint=f"name one: openvino:{', openvino:'.join(self._core.available_devices)}",
+            )
         try:
             self._core.get_property(selector, "FULL_DEVICE_NAME")
         except Exception as error:

@@ -277,6 +277,12 @@ def test_a_bmp_stored_from_the_top_down_is_complete():
     np.testing.assert_array_equal(decode(bytes(data)), BGR[::-1])
 
 
+def test_a_wrong_image_size_in_the_header_of_a_plain_bmp_is_ignored():
+    data = bytearray(encoded(RGB, "BMP"))
+    struct.pack_into("<I", data, 34, 1_000_000)
+    np.testing.assert_array_equal(decode(bytes(data)), BGR)
+
+
 def test_a_run_length_bmp_is_as_long_as_its_runs():
     runs = bytes([200, 1, 0, 0, 200, 2, 0, 1])  # a row of 200 ones, a row of twos above it
     palette = bytes([0, 0, 0, 0, 10, 20, 30, 0, 40, 50, 60, 0]) + bytes(4 * 253)

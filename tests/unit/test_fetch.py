@@ -58,6 +58,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer_page(self) -> None:
         self.answer_image(b"<html>Please log in</html>")
 
+    def answer_promise(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000000000")
+        self.end_headers()
+        self.closing.wait(20)
+
     def answer_stall(self) -> None:
         self.closing.wait(20)
 
@@ -146,9 +152,14 @@ def test_a_redirect_is_followed(server: str):
     assert get(f"{server}/moved") == PNG
 
 
-@pytest.mark.parametrize("path", ["tofile", "toftp", "todata"])
-def test_a_redirect_away_from_http_is_refused(server: str, path: str):
-    assert refusal(f"{server}/{path}").kind == "fetch_failed"
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("tofile", "not allowed"), ("todata", "not allowed"), ("toftp", "unknown url type: ftp")],
+)
+def test_a_redirect_away_from_http_is_refused(server: str, path: str, reason: str):
+    error = refusal(f"{server}/{path}")
+    assert error.kind == "fetch_failed"
+    assert reason in str(error)
 
 
 def test_redirects_in_a_circle_end(server: str):
@@ -206,6 +217,10 @@ def test_an_address_that_means_nothing_fails(address: str):
 def test_a_promised_body_above_the_limit_is_refused(server: str):
     assert get(f"{server}/image.png", max_bytes=len(PNG)) == PNG
     assert refusal(f"{server}/image.png", max_bytes=len(PNG) - 1).kind == "too_large"
+
+
+def test_a_promise_above_the_limit_is_not_waited_for(server: str):
+    assert refusal(f"{server}/promise", timeout=3).kind == "too_large"
 
 
 def test_a_body_without_a_length_is_cut_off_at_the_limit(server: str):

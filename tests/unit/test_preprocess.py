@@ -45,6 +45,8 @@ def test_each_axis_is_treated_on_its_own():
     by_rows = NOISE.reshape(16, 4, 96, 3).mean(axis=1).round().astype(np.uint8)
     expected = cv2.resize(by_rows, (192, 16), interpolation=cv2.INTER_LINEAR)[..., ::-1]
     assert np.abs(tall.astype(int) - expected).max() <= 1
+    wide = fit(np.ascontiguousarray(NOISE.transpose(1, 0, 2)), 192, 16)
+    assert np.abs(wide.transpose(1, 0, 2).astype(int) - expected).max() <= 1
 
 
 def test_a_flat_colour_stays_what_it_is_in_rgb():

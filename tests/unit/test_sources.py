@@ -315,8 +315,8 @@ def test_other_schemes_are_refused(address: str):
     assert errors([address]) == ["unsupported"]
 
 
-def test_a_password_in_a_url_is_refused_and_not_repeated():
-    address = "http://user:s3cret@h/a.png"
+@pytest.mark.parametrize("address", ["http://user:s3cret@h/a.png", "ftp://user:s3cret@h/a.png"])
+def test_a_password_in_a_url_is_refused_and_not_repeated(address: str):
     assert "s3cret" not in str(refusal(address))
     (only,) = expand([address])
     assert "s3cret" not in only.label + str(only.output) + str(only.data)

@@ -29,12 +29,14 @@ class Camera:
         blurred = cv2.GaussianBlur(colour, (7, 7), self.blur, borderType=cv2.BORDER_REFLECT)
         # A lens passes highlights softly: compress above the knee instead of clipping hard.
         level = blurred * self.gain
-        return np.minimum(level, 205 + (level - 205) * 0.45)
+        pressed: Floats = np.minimum(level, 205 + (level - 205) * 0.45)
+        return pressed
 
     def read_out(self, exposure: Floats) -> NDArray[np.uint8]:
         """The picture that the camera delivers, with read and shot noise: (H, W, 3) BGR uint8."""
         sigma = np.sqrt(np.float32(0.8) + np.float32(0.011) * np.maximum(exposure, 0))
-        return np.clip(np.rint(exposure + sigma * self.noise), 0, 255).astype(np.uint8)
+        picture: NDArray[np.uint8] = np.clip(np.rint(exposure + sigma * self.noise), 0, 255).astype(np.uint8)
+        return picture
 
 
 def draw_camera(rng: np.random.Generator, size: int) -> Camera:
@@ -61,4 +63,5 @@ def _gain(rng: np.random.Generator, size: int, light: tuple[float, float, float]
     vignette = 1 - np.float32(rng.normal(0.13, 0.015)) * ((x - centre_x) ** 2 + (y - centre_y) ** 2)
     tint = np.array([1.0, 1.0, 0.985]) + rng.normal(0.0, 0.008, 3)
     exposure = rng.normal(300, 7)
-    return (gradient * vignette)[..., None] * (exposure * tint).astype(np.float32)
+    gain: Floats = (gradient * vignette)[..., None] * (exposure * tint).astype(np.float32)
+    return gain

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from uadx.demo.weave import LANES, SIZE, STEPS, Part, Wires, lane_position
+from uadx.demo.weave import LANES, REACH, SIZE, STEPS, Part, Wires, lane_position
 
 
 def hole(part: Part, rng: np.random.Generator) -> Part:
@@ -33,10 +33,12 @@ def hole(part: Part, rng: np.random.Generator) -> Part:
 
 
 def broken_thread(part: Part, rng: np.random.Generator) -> Part:
-    """One wire with a gap, from a hairline break between two crossings to several cells long."""
+    """One wire with a gap, from a hairline break on top of a crossing to several cells long."""
     part, turned = _either_way(part, rng)
-    gap = float(rng.choice([rng.uniform(2.5, 8), rng.uniform(8, 45)]))
-    lane, along = _spot(part, rng, margin=gap / 2 + 12)
+    gap = float(rng.choice([rng.uniform(3.5, 8), rng.uniform(8, 45)]))
+    lane, along = _spot(part, rng, margin=gap / 2 + 2 * part.pitch)
+    if part.warp.lift[lane, round(along) + REACH] < 0:
+        along += part.pitch  # under a crossing wire nobody would see it
     wires = part.warp.copy()
     _cut(wires, lane, along - gap / 2, along + gap / 2, rng.uniform(0.3, 4.2), rng)
     return _back(replace(part, warp=wires), turned)
@@ -84,7 +86,8 @@ def _cut(wires: Wires, lane: int, start: float, stop: float, bend: float, rng: n
     """Remove wire `lane` between `start` and `stop` px in place, its two ends bent by up to `bend` px."""
     outside = np.maximum(start - STEPS, STEPS - stop)
     wires.radius[lane] *= np.sqrt(np.clip((outside + 1) / 3, 0, 1))
-    for end in (STEPS < (start + stop) / 2, STEPS >= (start + stop) / 2):
+    before = (start + stop) / 2 > STEPS
+    for end in (before, ~before):
         curl = np.exp(-np.maximum(outside[end], 0) / rng.uniform(3, 8))
         wires.centre[lane, end] += bend * rng.uniform(0.4, 1) * rng.choice([-1, 1]) * curl
         wires.lift[lane, end] += rng.uniform(-0.4, 1.0) * bend * curl

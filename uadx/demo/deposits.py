@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from uadx.demo.weave import SIZE, Deposit, Floats, Part, Surface
 
 ON_TOP = 8.0
 """Height of the upper side of the cloth, px."""
+ROUND = np.linspace(0, 2 * np.pi, 12, endpoint=False)
 
 
 def contamination(part: Part, rng: np.random.Generator) -> Part:
@@ -57,13 +60,10 @@ def glue(part: Part, rng: np.random.Generator) -> Part:
     radius = rng.uniform(10, 34)
     depth = _blob(rng, radius, roughness=0.12)
     cover = np.clip(depth / 2 + 0.5, 0, 1)
-    dome = cv2.GaussianBlur(np.sqrt(np.clip(depth / np.float32(0.5 * radius), 0, 1)), (0, 0), 1.5)
-    right, down, _ = part.camera.light
-    facing = -4 * (right * cv2.Sobel(dome, -1, 1, 0, scale=0.125) + down * cv2.Sobel(dome, -1, 0, 1, scale=0.125))
-    edge = np.where(facing < 0, np.float32(0.45), np.float32(1)) * facing
+    dome = cv2.GaussianBlur(np.sqrt(np.clip(depth / np.float32(0.5 * radius), 0, 1)), (0, 0), 1.2)
     milk = np.float32(rng.uniform(0.12, 0.62)) * cover
     milky = (rng.uniform(0.34, 0.50) * np.array([rng.uniform(0.80, 1.02), 0.98, 1.02])).astype(np.float32)
-    shine = np.float32(rng.uniform(0.15, 0.55)) * np.clip(edge, -0.4, 1) * cover
+    shine = np.float32(rng.uniform(0.25, 0.65)) * _glint(dome * np.float32(0.3 * radius), part.camera.light) * cover
 
     def flow(surface: Surface) -> Surface:
         blurred = cv2.GaussianBlur(surface.colour, (0, 0), 1.3)
@@ -73,6 +73,16 @@ def glue(part: Part, rng: np.random.Generator) -> Part:
         return Surface(surface.height + cover * (filled - surface.height), np.maximum(colour, 0))
 
     return _with(part, flow)
+
+
+def _glint(height: Floats, light: tuple[float, float, float]) -> Floats:
+    """Blinn-Phong highlight, 0..1, of a smooth body of this height in px."""
+    slope_right, slope_down = cv2.Sobel(height, -1, 1, 0, scale=0.125), cv2.Sobel(height, -1, 0, 1, scale=0.125)
+    right, down, up = light
+    towards_half = (up + 1 - right * slope_right - down * slope_down) / math.sqrt(2 + 2 * up)
+    length = np.sqrt(1 + slope_right**2 + slope_down**2)
+    glint: Floats = np.maximum(towards_half / length, 0) ** 48
+    return glint
 
 
 def _with(part: Part, deposit: Deposit) -> Part:
@@ -122,14 +132,16 @@ def _dust(rng: np.random.Generator) -> tuple[Floats, float]:
     for _ in range(int(rng.integers(3, 15))):
         grain = np.clip(rng.normal(middle, spread), 5, SIZE - 5)
         axes = rng.uniform(1.2, 3.0) * rng.uniform(0.7, 1.3, 2)
-        outline = cv2.ellipse2Poly((0, 0), (100, 100), 0, 0, 360, 30) / 100 * axes + grain
+        outline = np.stack([np.cos(ROUND), np.sin(ROUND)], axis=1) * axes + grain
         cv2.fillPoly(cover, [_fixed_point(outline)], 255, cv2.LINE_AA, shift=4)
     return _coverage(cover), 2.0
 
 
-def _fixed_point(points: np.ndarray) -> np.ndarray:
-    return np.rint(points * 16).astype(np.int32)
+def _fixed_point(points: NDArray[np.float64]) -> NDArray[np.int32]:
+    fixed: NDArray[np.int32] = np.rint(points * 16).astype(np.int32)
+    return fixed
 
 
-def _coverage(drawn: np.ndarray) -> Floats:
-    return drawn.astype(np.float32) / 255
+def _coverage(drawn: NDArray[np.uint8]) -> Floats:
+    cover: Floats = drawn.astype(np.float32) / np.float32(255)
+    return cover

@@ -25,7 +25,7 @@ _DEFECTS: Mapping[str, Callable[[Part, np.random.Generator], Part]] = {
 DEFECT_KINDS: tuple[str, ...] = tuple(_DEFECTS)
 """The kinds of defect, from easy to hard."""
 
-CLEAR = 4.0
+CLEAR = 5.0
 """A change of this many grey levels, in any channel and before sensor noise, belongs to the defect."""
 FAINT = 1.0
 """A change of this many belongs to it too, where it is surrounded by clear ones."""
@@ -51,8 +51,9 @@ def render_defect(kind: str, rng: np.random.Generator) -> tuple[NDArray[np.uint8
 
 def _changed(before: Floats, after: Floats) -> NDArray[np.uint8]:
     """The mask (H, W) of 0 and 255 of the pixels that differ between two noise-free exposures."""
-    change = np.abs(after - before).max(axis=2)
-    clear = cv2.medianBlur((change >= CLEAR).astype(np.uint8), 3)
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
+    change: Floats = np.abs(after - before).max(axis=2)
+    clear = (change >= CLEAR).astype(np.uint8)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (11, 11))
     surrounded = cv2.morphologyEx(clear, cv2.MORPH_CLOSE, disc)
-    return np.where((surrounded > 0) & (change >= FAINT), np.uint8(255), np.uint8(0))
+    mask: NDArray[np.uint8] = ((surrounded > 0) & (change >= FAINT)).astype(np.uint8)
+    return mask * np.uint8(255)

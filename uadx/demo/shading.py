@@ -42,7 +42,7 @@ def _woven(part: Part) -> Surface:
         _lay(wires, lane, across, along, light, part.gloss, height, shade)
         for wire in loose:
             _lay(wire, np.zeros_like(lane), across, along, light, part.gloss, height, shade)
-    return Surface(height, cv2.merge([shade, shade, shade]))
+    return Surface(height, np.dstack([shade, shade, shade]))
 
 
 def _lay(
@@ -56,16 +56,13 @@ def _lay(
     shade: Floats,
 ) -> None:
     """Put wires over `height` and `shade` in place wherever they are the highest; `lane` names each pixel's wire."""
-    slope = np.gradient(wires.lift, axis=1)
-    lean = np.gradient(wires.centre, axis=1)
-    narrow = 1 / np.sqrt(1 + lean * lean)
-    axis = np.dstack([wires.centre, wires.radius, wires.lift, narrow]).astype(np.float32)
-    look = np.dstack([slope, wires.tone]).astype(np.float32)
-    column, row = cv2.convertMaps(along + REACH, lane, cv2.CV_16SC2)
-    centre, radius, lift, straight = cv2.split(cv2.remap(axis, column, row, cv2.INTER_LINEAR))
-    slope, tone = cv2.split(cv2.remap(look, column, row, cv2.INTER_LINEAR))
+    # A wire that runs at an angle is farther off sideways than it is at right angles to itself.
+    straight = 1 / np.sqrt(1 + np.gradient(wires.centre, axis=1) ** 2)
+    tables = (wires.centre, straight, wires.radius, wires.lift, np.gradient(wires.lift, axis=1), wires.tone)
+    column = along + REACH
+    centre, narrow, radius, lift, slope, tone = (cv2.remap(t, column, lane, cv2.INTER_LINEAR) for t in tables)
 
-    aside = (across - centre) * straight
+    aside = (across - centre) * narrow
     cover = np.clip(radius - np.abs(aside) + 0.5, 0, 1) * np.minimum(radius, 1)
     side = np.clip(aside / np.maximum(radius, 0.5), -1, 1)
     rise = np.sqrt(1 - side * side)
@@ -100,4 +97,5 @@ def _shadow(height: Floats, light: tuple[float, float, float]) -> Floats:
         np.maximum(above, towards - height - np.float32(fall * distance), out=above)
     cast = cv2.blur(np.clip(above * 0.35, 0, 1), (3, 3))
     closed_in = np.clip((cv2.GaussianBlur(height, (0, 0), 5) - height) * 0.035, 0, 0.45)
-    return (1 - 0.55 * cast) * (1 - closed_in)
+    left: Floats = (1 - 0.55 * cast) * (1 - closed_in)
+    return left

@@ -26,7 +26,8 @@ class NoUsableDeviceError(UnavailableError):
     def __init__(self, requested: str, skipped: Sequence[Skipped]) -> None:
         tried = f"{len(skipped)} backend{'s' * (len(skipped) != 1)} tried"
         hints = [one.error.hint for one in skipped if one.error.hint is not None]
-        super().__init__(f"{requested} is not usable: {tried}", hint=hints[0] if hints else None)
+        hints.append("install a package that provides one of these backends, or choose another device")
+        super().__init__(f"{requested} is not usable: {tried}", hint=hints[0])
         self.skipped = tuple(skipped)
 
     def render(self) -> str:

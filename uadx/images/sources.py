@@ -208,10 +208,10 @@ def _url(text: str) -> Source:
         address = urlsplit(text)
     except ValueError as error:
         raise InputError("unsupported", f"{text} is not an address", cause_text=str(error)) from None
-    if address.scheme not in ("http", "https"):
-        raise InputError("unsupported", f"cannot fetch {text}: only http and https addresses")
     if "@" in address.netloc:
         raise InputError("unsupported", f"{address.hostname}: addresses with a user name are not supported")
+    if address.scheme not in ("http", "https"):
+        raise InputError("unsupported", f"cannot fetch {text}: only http and https addresses")
     return Source(text, place_url(address), Url(text))
 
 
@@ -232,7 +232,7 @@ def _below(
 def _unusable(item: object, index: int, error: InputError) -> Source:
     """A list's item as a source that raises error. No password of an address goes into its label."""
     text = item.path if isinstance(item, Line) else str(item) if isinstance(item, (str, Path)) else ""
-    label = printable(re.sub(r"//[^/]*@", "//", text)) or f"input[{index}]"
+    label = printable(re.sub(r"://[^/]*@", "://", text)) or f"input[{index}]"
     output = place(item.written if isinstance(item, Line) else text)
     return Source(label, PurePosixPath(f"input_{index}") if is_address(text) or not output.parts else output, error)
 

@@ -1,0 +1,169 @@
+"""`uadx train`: real trainings on a few pictures; skipped where torch is not installed, but for its own refusal."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed: pip install 'uadx[torch]'")
+
+
+@pytest.mark.skipif(find_spec("torch") is not None, reason="torch is installed")
+def test_without_torch_training_says_which_extra_is_missing(uadx, product, tmp_path):
+    run = uadx("train", "--data", product, "--output", tmp_path / "m")
+    assert run.code == 4
+    assert run.err == (
+        "error: training needs the package torch, which is not installed\n"
+        "  fix: python -m pip install 'uadx[torch]'\n"
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(product, tmp_path_factory):
+    """A bundle trained for two epochs on the demo product's 12 good images."""
+    from uadx.train.build import Progress, TrainOptions, train
+
+    path = tmp_path_factory.mktemp("trained") / "mesh"
+    train(TrainOptions(product, path, epochs=2, seed=3), Progress())
+    return path
+
+
+@needs_torch
+def test_a_folder_of_good_images_becomes_a_bundle_that_inspects(uadx, trained, product, tmp_path):
+    run = uadx("run", "--model", trained, "--input", product / "test", "--output", tmp_path / "out")
+    assert run.code == 0
+    info = uadx("info", trained).out
+    assert "10 good images, 2 epochs, seed 3" in info
+    assert "2 held-out good images" in info
+    assert "false-alarm rates of 0.3333 and more" in info
+
+
+@needs_torch
+def test_the_golden_vectors_are_what_the_engine_gives(trained):
+    from uadx import create_pipeline
+
+    with create_pipeline(model=trained) as pipeline:
+        golden = pipeline.bundle.golden
+        maps = pipeline.inspector.level_maps(golden.images)
+    for name, expected in golden.maps.items():
+        np.testing.assert_allclose(maps[name], expected, atol=1e-4)
+
+
+@needs_torch
+def test_the_same_seed_gives_the_same_bundle(uadx, trained, product, tmp_path):
+    command = ("train", "--data", product / "train" / "good", "--epochs", 2, "--seed", 3)
+    assert uadx(*command, "--output", tmp_path / "mesh").code == 0
+    for file in trained.iterdir():
+        assert (tmp_path / "mesh" / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+@needs_torch
+def test_a_killed_training_goes_on_and_gives_the_same_bundle(uadx, product, tmp_path):
+    command = ["train", "--data", str(product), "--epochs", "4", "--image-size", "128"]
+    whole = uadx(*command, "--output", tmp_path / "whole" / "mesh")
+    assert whole.code == 0
+    path = tmp_path / "killed" / "mesh"
+    path.parent.mkdir()
+    process = subprocess.Popen([sys.executable, "-m", "uadx", *command, "--output", str(path)])
+    deadline = time.monotonic() + 120
+    while not list(path.parent.glob("mesh.training/*.checkpoint")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    again = uadx(*command, "--output", path)
+    assert again.code == 0
+    assert "going on after epoch" in again.err
+    assert (path / "stfpm.onnx").read_bytes() == (tmp_path / "whole" / "mesh" / "stfpm.onnx").read_bytes()
+    assert sorted(p.name for p in path.parent.iterdir()) == ["mesh"]
+
+
+@needs_torch
+def test_unreadable_files_and_copies_are_left_out_and_named(uadx, product, tmp_path):
+    data = tmp_path / "good"
+    data.mkdir()
+    for index, source in enumerate(sorted((product / "train" / "good").iterdir())[:6]):
+        (data / f"{index}.png").write_bytes(source.read_bytes())
+    (data / "copy.png").write_bytes((data / "0.png").read_bytes())
+    (data / "notes.png").write_bytes(b"not a picture")
+    run = uadx("train", "--data", data, "--output", tmp_path / "m.zip", "--epochs", 1, "--image-size", 64)
+    assert run.code == 0
+    assert f"warning: skipped: {data / 'notes.png'}" in run.err
+    training = json.loads(uadx("info", tmp_path / "m.zip", "--json").out)["training"]
+    assert (training["skipped"], training["duplicates"], training["images"]) == (1, 1, 5)
+
+
+@needs_torch
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("--data", "nowhere"), "--data nowhere is not a directory"),
+        (("--image-size", "100"), "--image-size '100' is no size that the network can take"),
+        (("--device", "npu"), "--device 'npu' is nothing to train on"),
+        (("--teacher", "resnet50"), "--teacher 'resnet50' is neither 'default' nor a file of weights"),
+        (("--teacher", "gone.pth"), "--teacher gone.pth: no such file"),
+    ],
+)
+def test_wrong_arguments_exit_with_2(uadx, product, tmp_path, args, words):
+    run = uadx("train", "--data", product, "--output", tmp_path / "m", *args)
+    assert run.code == 2
+    assert words in run.err
+    assert not list(tmp_path.iterdir())
+
+
+@needs_torch
+def test_too_few_images_are_refused(uadx, product, tmp_path):
+    data = tmp_path / "good"
+    data.mkdir()
+    for source in sorted((product / "train" / "good").iterdir())[:3]:
+        (data / source.name).write_bytes(source.read_bytes())
+    run = uadx("train", "--data", data, "--output", tmp_path / "m")
+    assert run.code == 2
+    assert "holds 3 different readable images; training needs at least 5" in run.err
+
+
+@needs_torch
+def test_an_output_that_is_no_bundle_is_not_written_over(uadx, product, tmp_path):
+    (tmp_path / "precious.txt").write_text("mine")
+    run = uadx("train", "--data", product, "--output", tmp_path)
+    assert run.code == 2
+    assert "is there already and is no model bundle" in run.err
+
+
+@needs_torch
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_a_teacher_file_is_taken_by_its_names(uadx, product, tmp_path, suffix):
+    import torch
+    from safetensors.torch import save_file
+
+    from uadx.stfpm.network import Trunk
+
+    torch.manual_seed(0)
+    state = {**Trunk().state_dict(), "fc.weight": torch.zeros(3, 3)}
+    path = tmp_path / f"mine{suffix}"
+    (save_file if suffix == ".safetensors" else torch.save)(state, path)
+    command = ("train", "--data", product, "--output", tmp_path / "m", "--epochs", 1, "--image-size", 64)
+    assert uadx(*command, "--teacher", path).code == 0
+    assert "teacher               mine" in uadx("info", tmp_path / "m").out
+
+
+@needs_torch
+def test_a_teacher_file_that_runs_code_or_is_no_resnet18_is_refused(uadx, product, tmp_path):
+    import pickle
+
+    import torch
+
+    (tmp_path / "evil.pth").write_bytes(pickle.dumps(print))
+    torch.save({"layer.weight": torch.zeros(1)}, tmp_path / "other.pth")
+    for name, words in (("evil", "cannot be read as plain weights"), ("other", "the weights have no entry `conv1.weight`")):
+        run = uadx("train", "--data", product, "--output", tmp_path / "m", "--teacher", tmp_path / f"{name}.pth")
+        assert run.code == 5
+        assert words in run.err

@@ -1,0 +1,269 @@
+"""From a device string to a compiled model: candidates, reasons, and the check of where it really runs."""
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from uadx.api import CompileOptions, ModelArtifact
+from uadx.devices.resolve import open_model
+from uadx.devices.unusable import NoUsableDeviceError
+from uadx.errors import (
+    CompileError,
+    ConfigError,
+    DeviceSyntaxError,
+    PlacementError,
+    PluginError,
+    UadxWarning,
+    UnavailableError,
+    UsageError,
+)
+
+PLUGIN = """
+from uadx.api import BackendSpec, hookimpl
+
+@hookimpl
+def uadx_backends():
+    return [BackendSpec(name="acme", api=1, factory="acme_backend:AcmeBackend", kinds={kinds!r}, summary="a test",
+                        install_hint="pip install acme", simulated={simulated!r})]
+
+@hookimpl
+def uadx_explain_failure(backend, error):
+    return "cool the card" if "507" in str(error) else None
+"""
+
+BACKEND = """
+from uadx.api import Backend, Capabilities, CompiledModel, DeviceInfo, Placement
+from uadx.errors import UnavailableError
+
+closed = []
+
+class AcmeModel(CompiledModel):
+    inputs = outputs = ()
+    capabilities = Capabilities("f32")
+    def placement(self): return Placement({runs_on}, "f32")
+    def infer(self, batch): return {{}}
+    def close(self): closed.append(self)
+
+class AcmeBackend(Backend):
+    def devices(self):
+        return [DeviceInfo("card0", "Acme 9", "acme", "npu", 0), DeviceInfo("card1", "Acme 9", "acme", "npu", 1)]
+    def compile(self, artifact, device, options):
+        {compile}
+        model = AcmeModel()
+        model.device = device
+        return model
+"""
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch, tmp_path):
+    for name in ("UADX_DEVICE", "UADX_DEVICES", "UADX_LOAD_PLUGINS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+@pytest.fixture
+def artifact(tmp_path):
+    """The smallest model that an engine takes: a cast of the image."""
+    graph = helper.make_graph(
+        [helper.make_node("Cast", ["image"], ["level1"], to=TensorProto.FLOAT)],
+        "cast",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", 4, 4, 3])],
+        [helper.make_tensor_value_info("level1", TensorProto.FLOAT, ["N", 4, 4, 3])],
+    )
+    path = tmp_path / "cast.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return ModelArtifact(path, "onnx", "")
+
+
+@pytest.fixture
+def open_on(artifact):
+    """open_on("cpu", precision="f32"); what it opened is closed at the end of the test."""
+    opened = []
+
+    def open_device(device=None, devices_file=None, **options):
+        opened.append(open_model(artifact, device, CompileOptions(**options), devices_file=devices_file))
+        return opened[-1]
+
+    yield open_device
+    for each in opened:
+        each.compiled.close()
+
+
+@pytest.fixture
+def acme(install, tmp_path):
+    """A third party's backend for npu, and a devices file that puts it before the others."""
+
+    def install_acme(runs_on="self.device.selector", compile="pass", kinds=("npu",), simulated=False):
+        files = {
+            "acme_plugin.py": PLUGIN.format(kinds=kinds, simulated=simulated),
+            "acme_backend.py": BACKEND.format(runs_on=runs_on, compile=compile),
+        }
+        install("acme", files, acme="acme_plugin")
+        path = tmp_path / "devices.yaml"
+        path.write_text("version: 1\nkinds:\n  npu: {backends: [acme, ascend]}\n")
+        return path
+
+    return install_acme
+
+
+def test_cpu_is_the_first_of_its_backends(open_on):
+    opened = open_on("cpu")
+    assert (opened.requested, opened.used, opened.backend) == ("cpu", "openvino:CPU", "openvino")
+    assert (opened.precision, opened.simulated, opened.fallback_reason) == ("f32", False, None)
+    assert opened.skipped == ()
+
+
+@pytest.mark.parametrize("device", ["openvino:CPU", "onnxruntime:CPUExecutionProvider"])
+def test_a_named_backend_is_the_one_that_runs(device, open_on):
+    opened = open_on(device)
+    assert (opened.requested, opened.used) == (device, device)
+
+
+def test_nothing_asked_for_is_the_default_of_the_devices_file(open_on, tmp_path):
+    assert open_on().requested == "cpu"
+    path = tmp_path / "mine.yaml"
+    path.write_text("version: 1\ndefault: onnxruntime:CPUExecutionProvider\n")
+    assert open_on(devices_file=path).used == "onnxruntime:CPUExecutionProvider"
+
+
+def test_the_environment_beats_the_default_and_an_explicit_device_beats_both(open_on, monkeypatch):
+    monkeypatch.setenv("UADX_DEVICE", "onnxruntime:CPUExecutionProvider")
+    assert open_on().used == "onnxruntime:CPUExecutionProvider"
+    assert open_on("cpu").used == "openvino:CPU"
+
+
+def test_a_wrong_device_names_where_it_was_written(open_on, monkeypatch, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("version: 1\ndefault: gqu\n")
+    with pytest.raises(DeviceSyntaxError) as caught:
+        open_on(devices_file=path)
+    assert caught.value.message == f"{path}: default: there is no device 'gqu'; did you mean 'gpu'?"
+    monkeypatch.setenv("UADX_DEVICE", "gqu")
+    with pytest.raises(DeviceSyntaxError, match="^UADX_DEVICE: there is no device 'gqu'"):
+        open_on()
+
+
+def test_a_device_that_nothing_serves_is_an_error_with_a_reason_for_each_candidate(open_on):
+    with pytest.raises(UnavailableError) as caught:
+        open_on("npu:0")
+    assert caught.value.exit_code == 4
+    assert caught.value.render() == (
+        "error: npu:0 is not usable: 1 backend tried\n"
+        "  ascend: no installed package provides the backend 'ascend'\n"
+        "  fix: install a package that provides one of these backends, or choose another device"
+    )
+
+
+def test_an_index_that_does_not_exist_is_answered_with_those_that_do(open_on, acme):
+    with pytest.raises(NoUsableDeviceError) as caught:
+        open_on("npu:2", devices_file=acme())
+    assert caught.value.render() == (
+        "error: npu:2 is not usable: 2 backends tried\n"
+        "  acme (acme 1.5): it sees no npu:2; it sees: npu:0 (Acme 9), npu:1 (Acme 9)\n"
+        "  ascend: no installed package provides the backend 'ascend'\n"
+        "  fix: install a package that provides one of these backends, or choose another device"
+    )
+
+
+def test_the_words_of_the_sdk_and_its_plugins_advice_are_kept(open_on, acme):
+    refuse = r"raise UnavailableError('card0 does not answer', cause_text='error 507\nhot')"
+    with pytest.raises(UnavailableError) as caught:
+        open_on("acme:card0", devices_file=acme(compile=refuse))
+    assert caught.value.render() == (
+        "error: acme:card0 is not usable: 1 backend tried\n"
+        "  acme (acme 1.5): card0 does not answer\n"
+        "    error 507\n"
+        "    hot\n"
+        "  fix: cool the card"
+    )
+
+
+def test_an_index_reaches_the_backend_as_the_runtimes_own_name(open_on, acme):
+    opened = open_on("npu:1", devices_file=acme())
+    assert opened.used == "acme:card1"
+    assert (opened.compiled.device.kind, opened.compiled.device.index) == ("npu", 1)
+
+
+def test_auto_takes_the_first_kind_that_is_usable_and_keeps_why_the_others_were_not(open_on, acme, tmp_path):
+    path = tmp_path / "auto.yaml"
+    path.write_text("version: 1\nauto: [npu, cpu]\n")
+    opened = open_on("auto", devices_file=path)
+    assert opened.used == "openvino:CPU"
+    assert [str(each) for each in opened.skipped] == ["ascend: no installed package provides the backend 'ascend'"]
+    assert open_on("auto", devices_file=acme()).used == "acme:card0"
+
+
+def test_several_devices_are_refused_for_now(open_on):
+    with pytest.raises(UsageError, match="^gpu:0,1: several devices: not yet"):
+        open_on("gpu:0,1")
+
+
+def test_a_model_that_runs_elsewhere_is_a_placement_error_and_is_closed(open_on, acme):
+    with pytest.raises(PlacementError) as caught:
+        open_on("npu:1", devices_file=acme(runs_on="'card0'"))
+    assert caught.value.message == "acme:card1 was asked for, but the model runs on acme:card0"
+    assert caught.value.exit_code == 6
+    import acme_backend
+
+    assert len(acme_backend.closed) == 1
+
+
+@pytest.mark.parametrize(("asked", "runs_on"), [("GPU", "GPU.0"), ("GPU.0", "GPU"), ("P", "P:0")])
+def test_the_first_device_may_be_called_with_or_without_its_number(asked, runs_on, open_on, acme):
+    assert open_on(f"acme:{asked}", devices_file=acme(runs_on=repr(runs_on))).used == f"acme:{runs_on}"
+
+
+def test_another_precision_than_was_asked_for_is_a_placement_error(open_on):
+    with pytest.raises(PlacementError) as caught:
+        open_on("onnxruntime:CPUExecutionProvider", precision="bf16")
+    assert caught.value.message == ("onnxruntime:CPUExecutionProvider was asked for bf16, but runs in f32")
+    assert open_on("onnxruntime:CPUExecutionProvider", precision="auto").precision == "f32"
+
+
+def test_a_model_that_does_not_compile_ends_the_search(open_on, acme):
+    with pytest.raises(CompileError) as caught:
+        open_on("npu", devices_file=acme(compile="raise RuntimeError('op 507 unsupported')"))
+    assert caught.value.render() == (
+        "error: the model could not be compiled\n"
+        "  acme while compiling\n"
+        "    RuntimeError: op 507 unsupported\n"
+        "  fix: cool the card"
+    )
+
+
+def test_a_broken_plugin_is_passed_over_with_a_warning_and_fatal_where_it_is_named(open_on, install, tmp_path):
+    install("acme", {"acme_plugin.py": "raise SystemExit(1)"}, acme="acme_plugin")
+    path = tmp_path / "devices.yaml"
+    path.write_text("version: 1\nkinds: {cpu: {backends: [acme, openvino]}}\n")
+    with pytest.warns(UadxWarning, match="the backend 'acme' is broken: SystemExit: 1; passed over for cpu"):
+        opened = open_on("cpu", devices_file=path)
+    assert opened.used == "openvino:CPU"
+    with pytest.raises(PluginError) as caught:
+        open_on("acme:card0", devices_file=path)
+    assert caught.value.exit_code == 3
+
+
+def test_a_simulator_never_serves_a_kind_and_says_so_where_it_is_named(open_on, acme):
+    path = acme(simulated=True)
+    with pytest.raises(UnavailableError, match="it is a simulator, used by its own name only"):
+        open_on("npu", devices_file=path)
+    assert open_on("acme:card0", devices_file=path).simulated
+
+
+def test_a_backend_serves_only_the_kinds_it_is_made_for(open_on, acme):
+    with pytest.raises(UnavailableError, match="it is not made for npu"):
+        open_on("npu", devices_file=acme(kinds=("cpu",)))
+
+
+def test_a_format_that_a_backend_does_not_take_is_a_reason(artifact):
+    model = ModelArtifact(artifact.path, "om", "")
+    with pytest.raises(UnavailableError, match=r"openvino \(uadx .*\): it takes onnx models and not om"):
+        open_model(model, "openvino:CPU", CompileOptions())
+
+
+def test_options_of_the_devices_file_reach_the_backend(open_on, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("version: 1\noptions: {openvino: {INFERENCE_PRECISION_HINT: bf16}}\n")
+    with pytest.raises(ConfigError, match="may only pin f32"):
+        open_on("cpu", devices_file=path)
