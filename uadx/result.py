@@ -118,7 +118,7 @@ class Result(Mapping[str, Any]):
         """
         path = self._target(save_path, frozenset({".json"}), f"{self.source.output.name}.json")
         text = json.dumps(self._fields, indent=indent, ensure_ascii=ensure_ascii) + "\n"
-        write_whole(path, text.encode())
+        write_whole(path, text.encode("utf-8", "backslashreplace"))
         return path
 
     def save_to_img(self, save_path: str | os.PathLike[str]) -> Path | None:

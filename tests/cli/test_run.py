@@ -231,6 +231,13 @@ def test_both_backends_give_the_same_verdicts_and_scores(uadx, product, tmp_path
     np.testing.assert_allclose([r["score"] for r in first], [r["score"] for r in second], rtol=1e-4)
 
 
+def test_a_second_run_does_not_inspect_the_pictures_of_the_first(uadx, parts, monkeypatch):
+    monkeypatch.chdir(parts)
+    for _ in range(2):
+        assert uadx("run", "--input", ".").code == 8
+        assert len(lines(parts / "output")) == 4
+
+
 def without_times(folder):
     return [{key: value for key, value in line.items() if key != "ms"} for line in lines(folder)]
 

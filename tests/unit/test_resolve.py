@@ -140,7 +140,7 @@ def test_a_wrong_device_names_where_it_was_written(open_on, monkeypatch, tmp_pat
         open_on(devices_file=path)
     assert caught.value.message == f"{path}: default: there is no device 'gqu'; did you mean 'gpu'?"
     monkeypatch.setenv("UADX_DEVICE", "gqu")
-    with pytest.raises(DeviceSyntaxError, match="^UADX_DEVICE: there is no device 'gqu'"):
+    with pytest.raises(DeviceSyntaxError, match=r"^UADX_DEVICE: there is no device 'gqu'"):
         open_on()
 
 
@@ -195,7 +195,7 @@ def test_auto_takes_the_first_kind_that_is_usable_and_keeps_why_the_others_were_
 
 
 def test_several_devices_are_refused_for_now(open_on):
-    with pytest.raises(UsageError, match="^gpu:0,1: several devices: not yet"):
+    with pytest.raises(UsageError, match=r"^gpu:0,1: several devices: not yet"):
         open_on("gpu:0,1")
 
 

@@ -117,7 +117,7 @@ def _fibre(rng: np.random.Generator) -> tuple[Floats, float]:
 def _chip(rng: np.random.Generator) -> tuple[Floats, float]:
     """An angular flake, 8..30 px across."""
     count = int(rng.integers(4, 8))
-    angle = np.sort(rng.uniform(0, 2 * np.pi, count))
+    angle = (np.arange(count) + rng.uniform(-0.35, 0.35, count)) * (2 * np.pi / count)
     radius = rng.uniform(5, 15) * rng.uniform(0.6, 1, count)
     corners = np.stack([np.cos(angle), np.sin(angle)], axis=1) * radius[:, None]
     cover = np.zeros((SIZE, SIZE), np.uint8)
@@ -126,12 +126,12 @@ def _chip(rng: np.random.Generator) -> tuple[Floats, float]:
 
 
 def _dust(rng: np.random.Generator) -> tuple[Floats, float]:
-    """A loose group of 3..14 grains."""
+    """A loose group of 5..14 grains."""
     cover = np.zeros((SIZE, SIZE), np.uint8)
     middle, spread = rng.uniform(60, SIZE - 60, 2), rng.uniform(8, 24)
-    for _ in range(int(rng.integers(3, 15))):
+    for _ in range(int(rng.integers(5, 15))):
         grain = np.clip(rng.normal(middle, spread), 5, SIZE - 5)
-        axes = rng.uniform(1.2, 3.0) * rng.uniform(0.7, 1.3, 2)
+        axes = rng.uniform(1.3, 3.0) * rng.uniform(0.7, 1.3, 2)
         outline = np.stack([np.cos(ROUND), np.sin(ROUND)], axis=1) * axes + grain
         cv2.fillPoly(cover, [_fixed_point(outline)], 255, cv2.LINE_AA, shift=4)
     return _coverage(cover), 2.0

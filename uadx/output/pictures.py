@@ -43,6 +43,8 @@ _PICTURES: dict[str, tuple[Callable[[Result], bytes], str]] = {
     "mask": (_mask, ".png"),
 }
 
+PICTURE_FOLDERS = tuple(_PICTURES)
+
 
 def write_files(result: Result, root: Path, formats: Collection[str]) -> None:
     """Write the files of one result below root. An input that could not be read has a JSON file and no pictures."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+
 from uadx.images.sources import Source
-from uadx.output.pictures import write_files
+from uadx.output.pictures import PICTURE_FOLDERS, write_files
 from uadx.output.run_folder import Counts, RunFolder
 from uadx.pipeline.pipeline import Pipeline
 from uadx.pipeline.stream import staged
@@ -46,6 +48,7 @@ def run(
     Raises OutputError where root cannot be written, UsageError where a run cannot be resumed, InferenceError where
     the device fails; the journal of what was done stays.
     """
+    cv2.setNumThreads(1)  # parallel over images; OpenCV's own threads would fight the engine for the cores
     inspector = pipeline.inspector
     start = time.perf_counter()
     identity = {"input": what, "formats": sorted(formats), **inspector.identity}
@@ -60,10 +63,20 @@ def run(
     with RunFolder(root, formats, identity, resume=resume) as folder:
         if folder.finished:
             return Summary(folder.counts, folder.counts.images, 0.0)
-        results = inspector.inspect(folder.remaining(sources), inspector.threshold, inspector.batch_size)
+        results = inspector.inspect(
+            folder.remaining(_without_own(sources, root)), inspector.threshold, inspector.batch_size
+        )
         with closing(staged(results, draw, inspector.workers + 1)) as drawn:
             for result in drawn:
                 folder.add(result)
                 on_result(result)
         folder.finish()
         return Summary(folder.counts, folder.resumed, time.perf_counter() - start)
+
+
+def _without_own(sources: Iterable[Source], root: Path) -> Iterator[Source]:
+    """Leave out the pictures of an earlier run into the same folder: `uadx run --input .` writes below its input."""
+    own = [(root / name).absolute() for name in PICTURE_FOLDERS]
+    for source in sources:
+        if not (isinstance(source.data, Path) and any(source.data.absolute().is_relative_to(path) for path in own)):
+            yield source

@@ -10,7 +10,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -63,7 +62,6 @@ class Inspector:
         capabilities = self.opened.compiled.capabilities
         # a runtime that runs requests side by side is busy with single images, any other wants real batches
         self.batch_size = config.batch_size or (1 if capabilities.async_depth > 1 else 8)
-        cv2.setNumThreads(1)  # parallel over images; OpenCV's own threads would fight the engine for the cores
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="uadx-worker")
         self._model_field = {"name": bundle.manifest.name, "sha256": bundle.sha256}
         self._device_field = {

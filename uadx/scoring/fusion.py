@@ -46,13 +46,13 @@ def fuse_quantile(maps: Maps, scoring: Scoring) -> NDArray[np.float32]:
     counts for less.
     """
     height, width = max(maps[name].shape[1:] for name in scoring.levels)
-    total = np.zeros((1, 1, 1), np.float32)
+    total = np.zeros((1, height, width), np.float32)
     for name, scale in scoring.levels.items():
         scaled = (maps[name] - np.float32(scale.low)) * np.float32(1 / (scale.high - scale.low))
         rows = _operator(scaled.shape[1], height, scoring.smoothing)
         columns = _operator(scaled.shape[2], width, scoring.smoothing)
-        total = total + rows @ scaled @ columns.T
-    return np.asarray(total * np.float32(1 / len(scoring.levels)), np.float32)
+        total = total + _between(rows, scaled, columns)
+    return total * np.float32(1 / len(scoring.levels))
 
 
 def fuse_product(maps: Maps, height: int, width: int) -> NDArray[np.float32]:
@@ -61,10 +61,10 @@ def fuse_product(maps: Maps, height: int, width: int) -> NDArray[np.float32]:
     The paper's formula (Wang et al., BMVC 2021, equation 5). PaddleX leaves out the factor 0.5 of each level's
     distance, so its values are 8 times these.
     """
-    product = np.ones((1, 1, 1), np.float32)
+    product = np.ones((1, height, width), np.float32)
     for level in maps.values():
-        resized = _operator(level.shape[1], height, 0.0) @ level @ _operator(level.shape[2], width, 0.0).T
-        product = product * resized
+        rows, columns = _operator(level.shape[1], height, 0.0), _operator(level.shape[2], width, 0.0)
+        product = product * _between(rows, level, columns)
     return product
 
 
@@ -93,11 +93,16 @@ def upsample(anomaly_map: NDArray[np.float32], height: int, width: int) -> NDArr
     return np.asarray(resized, np.float32)
 
 
+def _between(rows: NDArray[np.float32], maps: NDArray[np.float32], columns: NDArray[np.float32]) -> NDArray[np.float32]:
+    product: NDArray[np.float32] = rows @ maps @ columns.T
+    return product
+
+
 @lru_cache(maxsize=64)
 def _operator(size: int, target: int, sigma: float) -> NDArray[np.float32]:
     """The matrix [target, size] that resizes (bilinear, half-pixel centres) and then smooths; edges repeat."""
     centres = np.clip((np.arange(target) + 0.5) * size / target - 0.5, 0, size - 1)
-    resize = np.maximum(0, 1 - np.abs(centres[:, None] - np.arange(size)[None, :]))
+    resize: NDArray[np.float64] = np.maximum(0, 1 - np.abs(centres[:, None] - np.arange(size)[None, :]))
     if sigma == 0:
         return resize.astype(np.float32)
     radius = int(np.ceil(4 * sigma))

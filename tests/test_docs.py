@@ -1,0 +1,61 @@
+"""What the documentation shows is run: every `sh` and `python` block, page by page, in a folder with pictures."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+NEEDS_TORCH = {"train.md"}
+
+
+@pytest.fixture
+def folder(product, tmp_path, monkeypatch):
+    """A working directory with `parts/` in MVTec layout and `photos_to_inspect/`."""
+    (tmp_path / "parts").symlink_to(product)
+    (tmp_path / "photos_to_inspect").symlink_to(product / "test" / "good")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_examples_of_a_page_run(page, folder, uadx):
+    if page.name in NEEDS_TORCH and find_spec("torch") is None:
+        pytest.skip("torch is not installed: pip install 'uadx[torch]'")
+    names: dict[str, object] = {}
+    for language, code in BLOCK.findall(page.read_text("utf-8")):
+        if language == "python":
+            exec(compile(code, page.name, "exec"), names)
+        else:
+            for line in code.replace("\\\n", " ").splitlines():
+                words = shlex.split(line, comments=True)
+                if words:
+                    assert words[0] == "uadx", line
+                    run = uadx(*words[1:])
+                    assert run.code == 0, f"{line}\n{run.err}"
+
+
+def test_the_python_example_of_the_readme_runs(folder):
+    (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    exec(compile(code, "README.md", "exec"), {})
+    assert len(list((folder / "overlays").rglob("*.png"))) == 4
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
+def test_links_to_files_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text("utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_every_command_is_documented():
+    from uadx.cli import COMMANDS
+
+    text = "".join(page.read_text("utf-8") for page in [ROOT / "README.md", *PAGES])
+    for name in COMMANDS:
+        assert f"uadx {name}" in text, name
