@@ -99,7 +99,6 @@ class Result(Mapping[str, Any]):
             threshold=self["threshold"],
             score=self["score"],
             is_anomaly=self["is_anomaly"],
-            regions=self.regions,
         )
 
     def print(self, format_json: bool = True, indent: int = 4, ensure_ascii: bool = False) -> None:

@@ -74,7 +74,6 @@ class OnnxRuntimeBackend(Backend):
             )
         depth = _depth(provider, options)
         settings = self._ort.SessionOptions()
-        settings.log_severity_level = _SILENT
         if provider != CPU:
             settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         elif depth > 1:

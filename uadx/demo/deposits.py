@@ -41,13 +41,13 @@ def contamination(part: Part, rng: np.random.Generator) -> Part:
 
 
 def stain(part: Part, rng: np.random.Generator) -> Part:
-    """Oil soaked in: a faint, soft-edged, slightly brown darkening, sometimes with a drying rim."""
+    """Oil soaked in: a faint, soft-edged, brown darkening, sometimes with a drying rim."""
     depth = _blob(rng, radius=rng.uniform(18, 55), roughness=0.16)
     soft = rng.uniform(4, 12)
     body = np.clip(depth / np.float32(soft) + 0.5, 0, 1)
     rim = np.exp(-((depth / np.float32(0.5 * soft)) ** 2)) * np.float32(rng.choice([0, 0.5]))
-    strength = np.float32(rng.uniform(0.07, 0.26)) * (body + rim)
-    absorbed = np.array([1.25, 1.0, 0.75], dtype=np.float32) * strength[..., None]
+    strength = np.float32(rng.uniform(0.12, 0.50)) * (body + rim)
+    absorbed = np.array([1.5, 1.0, 0.6], dtype=np.float32) * strength[..., None]
 
     def soak(surface: Surface) -> Surface:
         return Surface(surface.height, surface.colour * (1 - absorbed))

@@ -94,8 +94,7 @@ def upsample(anomaly_map: NDArray[np.float32], height: int, width: int) -> NDArr
 
 
 def _between(rows: NDArray[np.float32], maps: NDArray[np.float32], columns: NDArray[np.float32]) -> NDArray[np.float32]:
-    product: NDArray[np.float32] = rows @ maps @ columns.T
-    return product
+    return (rows @ maps @ columns.T).astype(np.float32, copy=False)
 
 
 @lru_cache(maxsize=64)

@@ -1,0 +1,37 @@
+"""The colours of an anomaly map: fixed relative to the threshold, so that pictures compare and a good part is calm.
+
+Per-image scaling, as other tools do it, paints the calmest good part red somewhere.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+FULL = 2.0
+"""The multiple of the threshold at which the colours end."""
+
+# turbo (Mikhailov, 2019) without its last tenth, a maroon that is lost on dark parts
+_PALETTE = cv2.applyColorMap(np.linspace(0, 228, 256).round().astype(np.uint8)[:, None], cv2.COLORMAP_TURBO)
+
+
+def levels(anomaly_map: NDArray[np.float32], threshold: float) -> NDArray[np.uint8]:
+    """The map on the colour scale: 0 at a score of 0, 128 at the threshold, 255 at twice the threshold and above.
+
+    anomaly_map: float32 [H, W]. A threshold of 0 or below (somebody's own choice) has its 0 one below itself.
+    """
+    base = min(0.0, threshold - 1.0) if threshold <= 0 else 0.0
+    scaled = (anomaly_map - np.float32(base)) * np.float32(255 / (FULL * (threshold - base)))
+    clipped: NDArray[np.uint8] = np.clip(scaled, 0, 255).astype(np.uint8)
+    return clipped
+
+
+def colours(scale: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Values of the colour scale [H, W] -> BGR [H, W, 3]: blue, green at the threshold, then bright red."""
+    return np.asarray(cv2.applyColorMap(scale, _PALETTE), np.uint8)
+
+
+def heatmap(anomaly_map: NDArray[np.float32], threshold: float) -> NDArray[np.uint8]:
+    """The anomaly map as a picture: float32 [H, W] -> uint8 BGR [H, W, 3]."""
+    return colours(levels(anomaly_map, threshold))

@@ -1,0 +1,94 @@
+"""The heat map on the picture itself, with contours, score and verdict: what a person looks at."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from uadx.render.heatmap import colours, levels
+
+OK_COLOUR = (96, 174, 39)  # BGR
+NG_COLOUR = (43, 57, 224)
+SMALLEST_WITH_TEXT = 96
+"""Side in pixels below which a text would cover the part; there the verdict is a border."""
+
+_START, _AT_THRESHOLD, _MOST = 0.6, 0.45, 0.62
+"""The heat begins to show at 0.6 of the threshold, has this opacity at the threshold, and never more than that."""
+
+
+def _opacity() -> NDArray[np.uint8]:
+    ratio = np.arange(256) / 127.5
+    rise = np.interp(ratio, [_START, 1.0, 2.0], [0.0, _AT_THRESHOLD, _MOST])
+    return np.asarray(np.rint(rise * 255), np.uint8)
+
+
+_OPACITY = _opacity()
+
+
+def overlay(
+    image: NDArray[np.uint8],
+    anomaly_map: NDArray[np.float32],
+    *,
+    threshold: float,
+    score: float,
+    is_anomaly: bool,
+) -> NDArray[np.uint8]:
+    """A new picture of the image's size: uint8 BGR [H, W, 3] and float32 [H, W] -> uint8 BGR [H, W, 3].
+
+    What lies well below the threshold is left as it is. An anomalous image has its regions outlined.
+    """
+    picture = _heated(image, levels(anomaly_map, threshold))
+    if is_anomaly:
+        _outline(picture, mask(anomaly_map, threshold, is_anomaly))
+    colour = NG_COLOUR if is_anomaly else OK_COLOUR
+    if min(picture.shape[:2]) < SMALLEST_WITH_TEXT:
+        _border(picture, colour)
+    else:
+        _plate(picture, f"{'NG' if is_anomaly else 'OK'}  {score:.3g} / {threshold:.3g}", colour)
+    return picture
+
+
+def mask(anomaly_map: NDArray[np.float32], threshold: float, is_anomaly: bool) -> NDArray[np.uint8]:
+    """255 where the map lies above the threshold, 0 elsewhere, uint8 [H, W]; all 0 for an image that is OK."""
+    if not is_anomaly:
+        return np.zeros(anomaly_map.shape, np.uint8)
+    return (anomaly_map > threshold).astype(np.uint8) * np.uint8(255)
+
+
+def _heated(image: NDArray[np.uint8], scale: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    opacity = cv2.LUT(scale, _OPACITY)
+    if not opacity.any():
+        return image.copy()
+    opacity = cv2.cvtColor(opacity, cv2.COLOR_GRAY2BGR)
+    heat = cv2.multiply(colours(scale), opacity, scale=1 / 255)
+    cool = cv2.multiply(image, cv2.bitwise_not(opacity), scale=1 / 255)
+    return np.asarray(cv2.add(heat, cool), np.uint8)
+
+
+def _outline(picture: NDArray[np.uint8], region: NDArray[np.uint8]) -> None:
+    width = max(1, round(min(picture.shape[:2]) / 300))
+    contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    cv2.drawContours(picture, contours, -1, (255, 255, 255), 3 * width, cv2.LINE_AA)
+    cv2.drawContours(picture, contours, -1, NG_COLOUR, width, cv2.LINE_AA)
+
+
+def _border(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> None:
+    height, width = picture.shape[:2]
+    if min(height, width) >= 8:
+        cv2.rectangle(picture, (0, 0), (width - 1, height - 1), colour, 1)
+
+
+def _plate(picture: NDArray[np.uint8], text: str, colour: tuple[int, int, int]) -> None:
+    """Verdict and score in the upper left corner, as large as a person needs at the picture's full size."""
+    height, width = picture.shape[:2]
+    scale = max(0.4, min(height, width) / 750)
+    thickness = max(1, round(scale * 1.6))
+    (wide, high), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
+    pad = max(3, round(high * 0.45))
+    bottom, right = high + base + pad, min(width, wide + 3 * pad)
+    plate = picture[:bottom, :right]
+    plate[:] = (plate * 0.25).astype(np.uint8)
+    plate[:, : max(2, pad // 2)] = colour
+    place = (round(1.6 * pad), high + pad // 2 + base // 2)
+    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), thickness, cv2.LINE_AA)
