@@ -36,9 +36,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         product = Path(folder) / "mesh"
         write_product(product, train_good=arguments.train_good)
-        train(
-            TrainOptions(product, arguments.output, epochs=arguments.epochs, teacher=arguments.teacher), _Lines()
-        )
+        train(TrainOptions(product, arguments.output, epochs=arguments.epochs, teacher=arguments.teacher), _Lines())
         with create_pipeline(model=arguments.output) as pipeline:
             evaluation = evaluate(pipeline.predict(product / "test"), product / "ground_truth")
     metrics = {}

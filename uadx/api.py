@@ -200,9 +200,7 @@ class Backend(ABC):
     options: the backend's entry of `options:` in devices.yaml. binding: a stand-in for the SDK, for tests.
     """
 
-    def __init__(
-        self, spec: BackendSpec, options: Mapping[str, object], binding: object | None = None
-    ) -> None:
+    def __init__(self, spec: BackendSpec, options: Mapping[str, object], binding: object | None = None) -> None:
         self.spec = spec
         self.options = options
         self.binding = binding

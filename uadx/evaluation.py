@@ -65,9 +65,7 @@ def evaluate(results: Iterable[Result], ground_truth: Path) -> Evaluation:
         if result.error is None:
             kind = kind_of(result)
             mask = _mask(result, kind, ground_truth)
-            seen.setdefault(kind, []).append(
-                _Seen(result["score"], result["is_anomaly"], result.anomaly_map, mask)
-            )
+            seen.setdefault(kind, []).append(_Seen(result["score"], result["is_anomaly"], result.anomaly_map, mask))
     if not seen:
         raise UsageError("no image could be read", hint="the test folder has one sub-folder for each kind")
     good = seen.pop(GOOD, [])
@@ -106,6 +104,4 @@ def _figures(kind: str, good: list[_Seen], defective: list[_Seen]) -> Figures:
     if not any(mask.any() for mask in masks):
         return Figures(kind, len(defective), flagged, image_auroc)
     maps = [one.anomaly_map for one in masked]
-    return Figures(
-        kind, len(defective), flagged, image_auroc, pixel_auroc(masks, maps), aupro(masks, maps)
-    )
+    return Figures(kind, len(defective), flagged, image_auroc, pixel_auroc(masks, maps), aupro(masks, maps))

@@ -38,9 +38,7 @@ def pixel_auroc(masks: Sequence[NDArray[np.bool_]], maps: Sequence[NDArray[np.fl
     return _auroc(defects, outside, "pixels inside a mask", "pixels outside the masks")
 
 
-def aupro(
-    masks: Sequence[NDArray[np.bool_]], maps: Sequence[NDArray[np.float32]], fpr_limit: float = 0.3
-) -> float:
+def aupro(masks: Sequence[NDArray[np.bool_]], maps: Sequence[NDArray[np.float32]], fpr_limit: float = 0.3) -> float:
     """Area under the per-region overlap curve up to fpr_limit, divided by fpr_limit: 0..1.
 
     Bergmann et al., The MVTec Anomaly Detection Dataset (IJCV 2021), section 5: the overlap of a threshold is the

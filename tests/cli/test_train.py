@@ -20,8 +20,7 @@ def test_without_torch_training_says_which_extra_is_missing(uadx, product, tmp_p
     run = uadx("train", "--data", product, "--output", tmp_path / "m")
     assert run.code == 4
     assert run.err == (
-        "error: training needs the package torch, which is not installed\n"
-        "  fix: python -m pip install 'uadx[torch]'\n"
+        "error: training needs the package torch, which is not installed\n  fix: python -m pip install 'uadx[torch]'\n"
     )
 
 
@@ -163,7 +162,8 @@ def test_a_teacher_file_that_runs_code_or_is_no_resnet18_is_refused(uadx, produc
 
     (tmp_path / "evil.pth").write_bytes(pickle.dumps(print))
     torch.save({"layer.weight": torch.zeros(1)}, tmp_path / "other.pth")
-    for name, words in (("evil", "cannot be read as plain weights"), ("other", "the weights have no entry `conv1.weight`")):
+    refused = {"evil": "cannot be read as plain weights", "other": "the weights have no entry `conv1.weight`"}
+    for name, words in refused.items():
         run = uadx("train", "--data", product, "--output", tmp_path / "m", "--teacher", tmp_path / f"{name}.pth")
         assert run.code == 5
         assert words in run.err

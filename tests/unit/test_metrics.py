@@ -20,9 +20,7 @@ def brute_auroc(labels: NDArray[np.bool_], scores: NDArray[np.float64]) -> float
     return sum((defective > good) + 0.5 * (defective == good) for defective, good in pairs) / len(pairs)
 
 
-def brute_aupro(
-    masks: list[NDArray[np.bool_]], maps: list[NDArray[np.float32]], fpr_limit: float
-) -> float:
+def brute_aupro(masks: list[NDArray[np.bool_]], maps: list[NDArray[np.float32]], fpr_limit: float) -> float:
     """The curve point by point, one for each distinct value as threshold, then trapezoids up to the limit."""
     regions = []
     for mask, anomaly_map in zip(masks, maps, strict=True):
@@ -43,9 +41,7 @@ def brute_aupro(
     return area / fpr_limit
 
 
-def synthetic_images(
-    seed: int, distinct_values: int
-) -> tuple[list[NDArray[np.bool_]], list[NDArray[np.float32]]]:
+def synthetic_images(seed: int, distinct_values: int) -> tuple[list[NDArray[np.bool_]], list[NDArray[np.float32]]]:
     """Five images of different sizes with 0..4 defects each; few distinct values make many ties."""
     rng = np.random.default_rng(seed)
     masks, maps = [], []

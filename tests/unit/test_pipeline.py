@@ -69,7 +69,8 @@ def test_arguments_are_checked_when_predict_is_called(pipeline, tmp_path):
 
 def test_a_bad_item_is_a_result_and_the_others_go_on(pipeline, good_image, tmp_path):
     (tmp_path / "empty.png").touch()
-    items = [good_image, tmp_path / "empty.png", tmp_path / "gone.png", b"junk", np.zeros((2, 2, 7), np.uint8), good_image]
+    odd = np.zeros((2, 2, 7), np.uint8)
+    items = [good_image, tmp_path / "empty.png", tmp_path / "gone.png", b"junk", odd, good_image]
     results = list(pipeline.predict(items, batch_size=4))
     assert [r["error"] and r["error"]["type"] for r in results] == [
         None, "empty", "not_found", "not_an_image", "unsupported", None,

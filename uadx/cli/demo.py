@@ -46,7 +46,5 @@ def command(output: Path, device: str | None, quiet: bool) -> None:
 
 
 def _row(figures: Figures) -> str:
-    auroc, aupro = (
-        "" if value is None else f"{value:.3f}" for value in (figures.auroc, figures.aupro)
-    )
+    auroc, aupro = ("" if value is None else f"{value:.3f}" for value in (figures.auroc, figures.aupro))
     return f"{figures.kind:<16}{figures.images:>7}{figures.flagged:>5}{auroc:>8}{aupro:>8}"
