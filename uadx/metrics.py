@@ -1,9 +1,9 @@
 """How well scores and anomaly maps tell defective from good: AUROC and AUPRO, exact, ties included.
 
-Each is an area under a curve of "share of positives found" against the false-positive rate (FPR). Such a curve is the
-mean of one step for each positive, at the FPR of the threshold that just finds it, so the area needs one sort of the
-negatives and two look-ups for each positive: no list of thresholds, no curve, no binning. Positives and negatives of
-equal value are crossed by a straight line, which counts each tied pair one half.
+Each is an area under a curve of "share of positives found" against the false-positive rate (FPR). Such a curve is
+the mean of one step for each positive, at the FPR of the threshold that just finds it, so the area needs one sort of
+the negatives and two look-ups for each positive: no list of thresholds, no curve, no binning. Positives and negatives
+of equal value are crossed by a straight line, which counts each tied pair one half.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 
 def auroc(labels: NDArray[np.bool_], scores: NDArray[Any]) -> float:
-    """The probability that a defective item scores higher than a good one, a tie counting one half (Mann-Whitney U).
+    """The probability that a defective item scores higher than a good one, ties counting half (Mann-Whitney U).
 
     labels: bool [N], True for defective. scores: [N], any real dtype. Returns a value in 0..1.
     Raises ValueError where shapes differ, a score is NaN, or only one class is there.
@@ -31,7 +31,7 @@ def auroc(labels: NDArray[np.bool_], scores: NDArray[Any]) -> float:
 def pixel_auroc(masks: Sequence[NDArray[np.bool_]], maps: Sequence[NDArray[np.float32]]) -> float:
     """AUROC over all pixels of all images together.
 
-    masks: bool [H, W] each, True on a defect; maps: float32 [H, W] each. Sizes may differ from image to image.
+    masks: bool [H, W] each, True on a defect; maps: float32 [H, W] each. Sizes may differ between images.
     Raises ValueError like `auroc`.
     """
     defects, outside, _ = _split(masks, maps)
@@ -41,14 +41,14 @@ def pixel_auroc(masks: Sequence[NDArray[np.bool_]], maps: Sequence[NDArray[np.fl
 def aupro(masks: Sequence[NDArray[np.bool_]], maps: Sequence[NDArray[np.float32]], fpr_limit: float = 0.3) -> float:
     """Area under the per-region overlap curve up to fpr_limit, divided by fpr_limit: 0..1.
 
-    Bergmann et al., The MVTec Anomaly Detection Dataset (IJCV 2021), section 5: the overlap of a threshold is the
-    share of a defect's pixels at or above it, averaged over the 8-connected components of all masks, so that a small
-    defect counts as much as a large one. The FPR is the share of the pixels outside all masks, those of good images
+    Bergmann et al., The MVTec Anomaly Detection Dataset (IJCV 2021): the overlap of a threshold is the share of a
+    defect's pixels at or above it, averaged over the 8-connected components of all masks, so that a small defect
+    counts as much as a large one. The FPR is the share of the pixels outside all masks, those of good images
     included. The curve is interpolated linearly, at the limit too.
 
-    masks: bool [H, W] each, all False for a good image; maps: float32 [H, W] each. Sizes may differ between images.
-    Raises ValueError where shapes differ, a value is NaN, there is no defect or no pixel outside one, or fpr_limit is
-    not in (0, 1].
+    masks: bool [H, W] each, all False for a good image; maps: float32 [H, W] each. Sizes may differ between
+    images. Raises ValueError where shapes differ, a value is NaN, there is no defect or no pixel outside one, or
+    fpr_limit is not in (0, 1].
     """
     if not 0 < fpr_limit <= 1:
         raise ValueError(f"fpr_limit is {fpr_limit:g}, but must be above 0 and at most 1")
@@ -57,7 +57,7 @@ def aupro(masks: Sequence[NDArray[np.bool_]], maps: Sequence[NDArray[np.float32]
     _check_present(outside, "pixels outside the masks")
     outside.sort()
     enter, leave = _fpr(defects, outside)
-    # Each pixel's step rises from 0 at `enter` to 1 at `leave`; the two differ where its value also occurs outside.
+    # Each pixel's step rises from 0 at `enter` to 1 at `leave`: they differ where its value also occurs outside.
     rise = np.clip(fpr_limit - enter, 0, leave - enter)
     width = np.where(leave > enter, leave - enter, 1)
     area = rise**2 / (2 * width) + np.clip(fpr_limit - leave, 0, None)

@@ -16,7 +16,7 @@ COMMANDS = {
     "train": ("uadx.cli.train", "Train a model bundle on good images."),
     "info": ("uadx.cli.info", "Show what a model bundle is and what its threshold means."),
     "config": ("uadx.cli.config", "Write a pipeline configuration file."),
-    "demo": ("uadx.cli.demo", "Make a demo product, inspect it and open the results."),
+    "demo": ("uadx.cli.demo", "Make pictures of a demo product, inspect them, show the results."),
 }
 
 _PADDLEX_OPTIONS = ("--pipeline", "--get_pipeline_config", "--input")

@@ -124,6 +124,10 @@ def _inspect(
     config = file.Pipeline.override(**settings)
     sources = expand(what, recursive=recursive)
     with shown_warnings(), Pipeline(config) as opened, shown_progress("inspecting", quiet) as advance:
+        device = opened.inspector.opened
+        if not quiet:
+            for skipped in device.skipped:
+                click.echo(f"skipped for {device.requested}: {skipped}", err=True)
         done = itertools.count(1)
 
         def show(result: Result) -> None:
@@ -132,7 +136,6 @@ def _inspect(
                 click.echo(f"error: {result['error']['message']}", err=True)
 
         summary = run(opened, sources, output, formats, what=what, resume=resume, on_result=show)
-        device = opened.inspector.opened
     counts = summary.counts
     if not quiet:
         earlier = f" ({summary.resumed} from the earlier run)" if summary.resumed else ""
