@@ -63,6 +63,24 @@ def test_the_mask_is_what_lies_above_the_threshold_and_empty_for_an_ok_image():
     assert mask(anomaly_map, THRESHOLD, False).tolist() == [[0, 0, 0]]
 
 
+def test_an_anomalous_image_is_marked_even_where_its_map_nowhere_exceeds_the_threshold():
+    anomaly_map = np.full((300, 300), 0.3, np.float32)
+    anomaly_map[200, 120] = 0.99 * THRESHOLD
+    assert np.argwhere(mask(anomaly_map, THRESHOLD, True)).tolist() == [[200, 120]]
+    around = draw(picture(300, 300), anomaly_map, True)[196:205, 116:125].astype(int)
+    assert (around[..., 2] - around[..., 0]).max() > 100
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_the_plate_never_covers_a_defect_in_a_corner(corner):
+    image, anomaly_map = picture(300, 300), np.full((300, 300), 0.3, np.float32)
+    top, left = corner[0] * 270, corner[1] * 270
+    anomaly_map[top : top + 30, left : left + 30] = 5
+    drawn = draw(image, anomaly_map, True)
+    inside = drawn[top + 6 : top + 24, left + 6 : left + 24].astype(int)
+    assert (inside[..., 2] - inside[..., 0]).min() > 20
+
+
 @pytest.mark.parametrize("is_anomaly", [False, True])
 @pytest.mark.parametrize("size", [(1, 1), (1, 700), (700, 3), (31, 33), (64, 64), (95, 400), (100, 96), (1500, 2000)])
 def test_every_size_of_image_is_drawn_and_never_written_to(size, is_anomaly):

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 FULL = 2.0
 """The multiple of the threshold at which the colours end."""
 
-# turbo (Mikhailov, 2019) without its last tenth, a maroon that is lost on dark parts
-_PALETTE = cv2.applyColorMap(np.linspace(0, 228, 256).round().astype(np.uint8)[:, None], cv2.COLORMAP_TURBO)
+# inferno (Smith and van der Walt, 2015): its dark third up to the threshold, from there to twice it violet to amber
+_PALETTE = cv2.applyColorMap(
+    np.interp(np.arange(256), [0, 127.5, 255], [0, 85, 215]).round().astype(np.uint8)[:, None], cv2.COLORMAP_INFERNO
+)
 
 
 def levels(anomaly_map: NDArray[np.float32], threshold: float) -> NDArray[np.uint8]:
@@ -28,7 +30,7 @@ def levels(anomaly_map: NDArray[np.float32], threshold: float) -> NDArray[np.uin
 
 
 def colours(scale: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Values of the colour scale [H, W] -> BGR [H, W, 3]: blue, green at the threshold, then bright red."""
+    """Values of the colour scale [H, W] -> BGR [H, W, 3]: black, dark violet at the threshold, then red to amber."""
     return np.asarray(cv2.applyColorMap(scale, _PALETTE), np.uint8)
 
 

@@ -12,9 +12,11 @@ OK_COLOUR = (96, 174, 39)  # BGR
 NG_COLOUR = (43, 57, 224)
 SMALLEST_WITH_TEXT = 96
 """Side in pixels below which a text would cover the part; there the verdict is a border."""
+SMALLEST_WITH_RIM = 200
+"""Side in pixels from which outlines have a white rim, which sets them off from red parts."""
 
-_START, _AT_THRESHOLD, _MOST = 0.6, 0.45, 0.62
-"""The heat begins to show at 0.6 of the threshold, has this opacity at the threshold, and never more than that."""
+_START, _AT_THRESHOLD, _MOST = 0.6, 0.25, 0.5
+"""Where the heat begins to show, in thresholds; its opacity there at 1; its most, which lets the defect be seen."""
 
 
 def _opacity() -> NDArray[np.uint8]:
@@ -39,21 +41,29 @@ def overlay(
     What lies well below the threshold is left as it is. An anomalous image has its regions outlined.
     """
     picture = _heated(image, levels(anomaly_map, threshold))
+    region = mask(anomaly_map, threshold, is_anomaly)
     if is_anomaly:
-        _outline(picture, mask(anomaly_map, threshold, is_anomaly))
+        _outline(picture, region)
     colour = NG_COLOUR if is_anomaly else OK_COLOUR
     if min(picture.shape[:2]) < SMALLEST_WITH_TEXT:
         _border(picture, colour)
     else:
-        _plate(picture, f"{'NG' if is_anomaly else 'OK'}  {score:.3g} / {threshold:.3g}", colour)
+        _plate(picture, f"{'NG' if is_anomaly else 'OK'}  {score:.3g} / {threshold:.3g}", colour, region)
     return picture
 
 
 def mask(anomaly_map: NDArray[np.float32], threshold: float, is_anomaly: bool) -> NDArray[np.uint8]:
-    """255 where the map lies above the threshold, 0 elsewhere, uint8 [H, W]; all 0 for an image that is OK."""
+    """255 where the map lies above the threshold, 0 elsewhere, uint8 [H, W]; all 0 for an image that is OK.
+
+    Never empty for an anomalous image: where upsampling flattened its peak below the threshold, the peak's own
+    pixel is marked, as in `find_regions`.
+    """
     if not is_anomaly:
         return np.zeros(anomaly_map.shape, np.uint8)
-    return (anomaly_map > threshold).astype(np.uint8) * np.uint8(255)
+    marked = (anomaly_map > threshold).astype(np.uint8) * np.uint8(255)
+    if not marked.any():
+        marked.flat[anomaly_map.argmax()] = 255
+    return marked
 
 
 def _heated(image: NDArray[np.uint8], scale: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -67,9 +77,12 @@ def _heated(image: NDArray[np.uint8], scale: NDArray[np.uint8]) -> NDArray[np.ui
 
 
 def _outline(picture: NDArray[np.uint8], region: NDArray[np.uint8]) -> None:
+    """Draw a line around the region, just outside it, so that it hides nothing of a small defect."""
     width = max(1, round(min(picture.shape[:2]) / 300))
-    contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    cv2.drawContours(picture, contours, -1, (255, 255, 255), 3 * width, cv2.LINE_AA)
+    around = cv2.dilate(region, np.ones((2 * width + 1, 2 * width + 1), np.uint8))
+    contours, _ = cv2.findContours(around, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    if min(picture.shape[:2]) >= SMALLEST_WITH_RIM:
+        cv2.drawContours(picture, contours, -1, (255, 255, 255), width + 2 * max(1, width // 2), cv2.LINE_AA)
     cv2.drawContours(picture, contours, -1, NG_COLOUR, width, cv2.LINE_AA)
 
 
@@ -79,16 +92,20 @@ def _border(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> None:
         cv2.rectangle(picture, (0, 0), (width - 1, height - 1), colour, 1)
 
 
-def _plate(picture: NDArray[np.uint8], text: str, colour: tuple[int, int, int]) -> None:
-    """Verdict and score in the upper left corner, as large as a person needs at the picture's full size."""
+def _plate(picture: NDArray[np.uint8], text: str, colour: tuple[int, int, int], region: NDArray[np.uint8]) -> None:
+    """Verdict and score in the corner that hides least of the region, the upper left one where all are free."""
     height, width = picture.shape[:2]
     scale = max(0.4, min(height, width) / 750)
     thickness = max(1, round(scale * 1.6))
     (wide, high), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
     pad = max(3, round(high * 0.45))
-    bottom, right = high + base + pad, min(width, wide + 3 * pad)
-    plate = picture[:bottom, :right]
+    tall, wide = high + base + pad, min(width, wide + 3 * pad)
+    corners = [(y, x) for y in (0, height - tall) for x in (0, width - wide)]
+    top, left = min(
+        corners, key=lambda corner: np.count_nonzero(region[corner[0] : corner[0] + tall, corner[1] : corner[1] + wide])
+    )
+    plate = picture[top : top + tall, left : left + wide]
     plate[:] = (plate * 0.25).astype(np.uint8)
     plate[:, : max(2, pad // 2)] = colour
-    place = (round(1.6 * pad), high + pad // 2 + base // 2)
+    place = (left + round(1.6 * pad), top + high + pad // 2 + base // 2)
     cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), thickness, cv2.LINE_AA)

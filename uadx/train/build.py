@@ -81,7 +81,7 @@ def _student(
 ) -> Weights:
     trainer = Trainer(
         _part(dataset, dataset.train, work / "train.npy"),
-        dataset.images[dataset.held_out],
+        _part(dataset, dataset.held_out, work / "held_out.npy"),
         teacher.weights,
         recipe,
         device,
@@ -114,7 +114,7 @@ def _write(
 ) -> Manifest:
     height, width = options.image_size
     model = graph.build(teacher.weights, student, height, width)
-    held_out = dataset.images[dataset.held_out]
+    held_out = np.load(work / "held_out.npy", mmap_mode="r")
     maps = held_out_maps(model, held_out, work / "stfpm.onnx")
     scoring = Scoring(levels=level_scales(maps))
     calibration: dict[str, tuple[float, ...]] = {}
