@@ -1,4 +1,4 @@
-"""Does the threshold keep its word? False alarms of the shipped bundle on new good parts: python benchmarks/false_alarms.py"""
+"""Does the threshold keep its word? False alarms of the shipped bundle: python benchmarks/false_alarms.py"""
 
 from __future__ import annotations
 
