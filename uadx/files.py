@@ -11,6 +11,9 @@ from typing import BinaryIO
 
 from uadx.errors import OutputError
 
+TEMPORARY = ".uadx-"
+"""How the names of files begin that are being written; a kill leaves them behind."""
+
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
@@ -18,7 +21,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
     Raises OutputError where the system refuses.
     """
-    temporary = path.with_name(f".{path.name[:100]}.{os.getpid()}.{threading.get_ident()}.tmp")
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:

@@ -294,6 +294,54 @@ def test_a_run_is_not_resumed_with_another_threshold_or_input(uadx, parts, tmp_p
     assert "the input has changed since" in run.err
 
 
+def test_resuming_a_finished_run_says_so_and_refuses_where_images_were_added(uadx, parts, tmp_path):
+    args = ("run", "--input", parts, "--output", tmp_path / "out")
+    uadx(*args)
+    assert "4 images (4 from the earlier run)" in uadx(*args, "--resume").out
+    (parts / "z.png").write_bytes((parts / "a.png").read_bytes())
+    run = uadx(*args, "--resume")
+    assert run.code == 2
+    assert "the input has changed since the run in" in run.err
+
+
+def test_a_new_run_does_not_leave_the_results_of_an_older_one(uadx, parts, tmp_path):
+    uadx("run", "--input", parts, "--output", tmp_path / "out")
+    uadx("run", "--input", parts / "a.png", "--output", tmp_path / "out", "--format", "csv")
+    assert not (tmp_path / "out" / "results.jsonl").exists()
+
+
+def test_very_long_names_and_very_wide_images_are_written(uadx, parts, tmp_path):
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    names = ["あ" * 80 + ".png", "x" * 251 + ".png"]
+    for name in names:
+        (folder / name).write_bytes((parts / "a.png").read_bytes())
+    cv2.imwrite(str(folder / "wide.png"), np.full((20, 70_000), 90, np.uint8))
+    run = uadx("run", "--input", folder, "--output", tmp_path / "out", "--format", ALL_FORMATS)
+    assert run.code == 0, run.err
+    assert len(list((tmp_path / "out" / "overlay").iterdir())) == 3
+    assert cv2.imread(str(tmp_path / "out" / "overlay" / "wide.png.png")).shape == (20, 70_000, 3)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_threshold_that_is_no_number_is_refused(uadx, parts, tmp_path, value):
+    run = uadx("run", "--input", parts, "--output", tmp_path / "out", "--threshold", value)
+    assert run.code == 2
+    assert f"`threshold` must be a number, not {value}" in run.err
+
+
+def test_the_device_of_the_environment_beats_the_files_and_the_option_beats_both(parts, tmp_path):
+    config = tmp_path / "line.yaml"
+    config.write_text("Pipeline: {device: 'openvino:CPU'}")
+    base = [sys.executable, "-m", "uadx", "run", "--pipeline", str(config), "--input", str(parts / "a.png")]
+    environment = {**os.environ, "UADX_DEVICE": "mlu:0"}
+    run = subprocess.run(base, env=environment, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert run.returncode == 4
+    assert run.stderr.startswith("error: mlu:0 is not usable")
+    run = subprocess.run([*base, "--device", "cpu"], env=environment, capture_output=True, cwd=tmp_path, check=False)
+    assert run.returncode == 0
+
+
 def test_paths_on_standard_input_are_inspected(parts, tmp_path):
     process = subprocess.run(
         [sys.executable, "-m", "uadx", "run", "--input", "-", "--output", str(tmp_path / "out")],

@@ -13,6 +13,8 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
+from uadx.errors import UadxWarning
+
 needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed: pip install 'uadx[torch]'")
 
 
@@ -136,6 +138,35 @@ def test_an_output_that_is_no_bundle_is_not_written_over(uadx, product, tmp_path
     run = uadx("train", "--data", product, "--output", tmp_path)
     assert run.code == 2
     assert "is there already and is no model bundle" in run.err
+    assert (tmp_path / "precious.txt").read_text() == "mine"
+
+
+@needs_torch
+def test_a_damaged_checkpoint_is_named_and_the_training_starts_anew(uadx, product, tmp_path):
+    from uadx.stfpm.network import Trunk
+    from uadx.stfpm.training import Recipe, Trainer
+
+    images = np.zeros((4, 32, 32, 3), np.uint8)
+    (tmp_path / "checkpoint").write_bytes(b"")
+    trainer = Trainer(images, images, Trunk().folded(), Recipe(epochs=1))
+    with pytest.warns(UadxWarning, match="is damaged and not taken up"):
+        assert not trainer.restore(tmp_path / "checkpoint")
+
+
+@needs_torch
+def test_renaming_the_files_changes_neither_split_nor_order(product, tmp_path):
+    from uadx.train.dataset import read_good_images
+
+    good = product / "train" / "good"
+    (tmp_path / "renamed").mkdir()
+    for index, source in enumerate(sorted(good.iterdir(), reverse=True)):
+        (tmp_path / "renamed" / f"{index}.png").write_bytes(source.read_bytes())
+    before, after = (
+        read_good_images(folder, tmp_path / f"{index}.npy", 64, 64, seed=0)
+        for index, folder in enumerate((good, tmp_path / "renamed"))
+    )
+    assert [before.digests[i] for i in before.held_out] == [after.digests[i] for i in after.held_out]
+    assert [before.digests[i] for i in before.train] == [after.digests[i] for i in after.train]
 
 
 @needs_torch

@@ -1,5 +1,6 @@
 """Writing and reading model bundles; what a corrupt or foreign one is told."""
 
+import contextlib
 import json
 import zipfile
 
@@ -9,10 +10,10 @@ import pytest
 from uadx.bundle.manifest import SCHEMA, Input, Manifest, Teacher, Training
 from uadx.bundle.reader import open_bundle
 from uadx.bundle.writer import write_bundle
-from uadx.errors import BundleError
+from uadx.errors import BundleError, UsageError
 from uadx.scoring.fusion import LevelScale, Scoring
 
-MODEL = b"\x08\x08onnx bytes"
+MODEL = b"\x08\x08\x12\x04uadx"  # the least protobuf: ir_version 8, producer "uadx"
 GOLDEN = {
     "image": np.zeros((1, 32, 32, 3), np.uint8),
     **{f"level{n}": np.full((1, 16 >> n, 16 >> n), n, np.float32) for n in (1, 2, 3)},
@@ -83,11 +84,29 @@ def test_the_same_content_gives_the_same_bytes(bundle, tmp_path):
 
 
 def test_writing_over_an_old_bundle_replaces_it_whole(bundle):
-    (bundle / "left-over.bin").write_bytes(b"old")
     write_bundle(bundle, manifest(name="new"), MODEL, GOLDEN)
     assert open_bundle(bundle).manifest.name == "new"
     assert sorted(file.name for file in bundle.iterdir()) == ["golden.npz", "manifest.json", "stfpm.onnx"]
     assert sorted(file.name for file in bundle.parent.iterdir()) == ["part"]
+
+
+def test_what_is_no_bundle_or_holds_more_is_never_written_over(bundle, tmp_path):
+    (bundle / "results.txt").write_text("mine")
+    (tmp_path / "photos.zip").write_bytes(b"my photos")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "manifest.json").write_text("{}")
+    for path in (bundle, tmp_path / "photos.zip", tmp_path / "folder"):
+        with pytest.raises(UsageError, match="is there already and is no model bundle, or holds other files too"):
+            write_bundle(path, manifest(), MODEL, GOLDEN)
+    assert (bundle / "results.txt").read_text() == "mine"
+    assert (tmp_path / "photos.zip").read_bytes() == b"my photos"
+
+
+def test_a_link_to_a_bundle_stays_a_link(bundle, tmp_path):
+    (tmp_path / "current").symlink_to(bundle)
+    write_bundle(tmp_path / "current", manifest(name="new"), MODEL, GOLDEN)
+    assert (tmp_path / "current").is_symlink()
+    assert open_bundle(bundle).manifest.name == "new"
 
 
 def test_a_changed_model_file_is_named_with_both_hashes(bundle):
@@ -151,6 +170,30 @@ def test_a_model_that_points_to_outside_data_is_refused(tmp_path):
     model = onnx.ModelProto(graph=onnx.GraphProto(initializer=[tensor])).SerializeToString()
     write_bundle(tmp_path / "external", manifest(), model, GOLDEN)
     assert "stfpm.onnx points to data outside itself" in refused(tmp_path / "external").message
+
+
+def test_a_disguised_pointer_to_outside_data_is_refused_too(tmp_path):
+    entry = b"\x0a\x88\x00location\x12\x0b/etc/passwd"  # the key's length written in two bytes instead of one
+    tensor = b"\x6a" + bytes([len(entry)]) + entry
+    graph = b"\x2a" + bytes([len(tensor)]) + tensor
+    write_bundle(tmp_path / "external", manifest(), b"\x3a" + bytes([len(graph)]) + graph, GOLDEN)
+    assert "stfpm.onnx points to data outside itself" in refused(tmp_path / "external").message
+
+
+def test_a_model_that_is_no_protobuf_is_refused(tmp_path):
+    write_bundle(tmp_path / "junk", manifest(), b"not a model", GOLDEN)
+    assert refused(tmp_path / "junk").message == f"{tmp_path / 'junk'}: stfpm.onnx is no ONNX model"
+
+
+def test_a_damaged_zip_is_refused_wherever_the_damage_is(tmp_path):
+    path = tmp_path / "part.zip"
+    golden = {**GOLDEN, "image": np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), np.uint8)}
+    write_bundle(path, manifest(), MODEL, golden)
+    whole = path.read_bytes()
+    for at in range(40, len(whole) - 4, len(whole) // 60):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF, whole[at + 1] ^ 0xFF]) + whole[at + 2 :])
+        with contextlib.suppress(BundleError):  # some bytes of a zip are nobody's: dates, attributes
+            assert open_bundle(path).manifest.name == "part"
 
 
 def test_foreign_things_are_told_from_bundles(tmp_path):

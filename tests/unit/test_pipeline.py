@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from uadx import create_pipeline
-from uadx.errors import ConfigError, UsageError
+from uadx.errors import BundleError, ConfigError, InferenceError, UadxError, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,51 @@ def test_results_come_one_by_one_while_the_input_still_grows(pipeline, good_imag
     results = pipeline.predict(iter_of_paths(good_image, 50))
     assert next(results)["error"] is None
     results.close()
+
+
+def test_leaving_early_is_silent(pipeline, good_image, capfd, caplog):
+    for _ in range(5):
+        results = pipeline.predict([good_image] * 20)
+        next(results)
+        results.close()
+    assert capfd.readouterr().err == ""
+    assert not caplog.records
+
+
+def test_results_wanted_after_the_pipeline_was_closed_are_a_usage_error(good_image):
+    pipeline = create_pipeline()
+    results = pipeline.predict([good_image] * 50)
+    next(results)
+    pipeline.close()
+    with pytest.raises(UadxError, match="closed"):
+        list(results)
+
+
+def test_level_maps_that_are_not_numbers_are_an_error_and_never_ok(good_image, monkeypatch):
+    with create_pipeline() as pipeline:
+        compiled = pipeline.inspector.opened.compiled
+        infer = compiled.infer
+        monkeypatch.setattr(compiled, "infer", lambda batch: {k: v * np.nan for k, v in infer(batch).items()})
+        with pytest.raises(InferenceError, match="gave level maps that are not numbers"):
+            list(pipeline.predict(good_image))
+
+
+def test_a_bundle_with_another_model_is_refused(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper
+
+    from uadx.bundle.reader import open_bundle
+    from uadx.bundle.writer import write_bundle
+
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 3]) for n in ("x", "y"))
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "other", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    shipped = open_bundle()
+    golden = {"image": shipped.golden.images, **shipped.golden.maps}
+    write_bundle(tmp_path / "other", shipped.manifest, model.SerializeToString(), golden)
+    with pytest.raises(BundleError, match=r"stfpm.onnx does not fit its manifest"):
+        create_pipeline(model=tmp_path / "other")
 
 
 def iter_of_paths(path, count):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import atexit
 import hashlib
+import lzma
 import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files as package_files
@@ -18,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uadx.api import ModelArtifact
+from uadx.bundle.external import uses_external_data
 from uadx.bundle.manifest import Manifest, decode
 from uadx.errors import BundleError
 from uadx.scoring.calibration import Calibration
@@ -27,7 +30,6 @@ MANIFEST, MODEL, GOLDEN = "manifest.json", "stfpm.onnx", "golden.npz"
 REQUIRED = frozenset({MODEL, GOLDEN})
 MAX_UNPACKED = 1 << 30
 DEFAULT = "default"
-_EXTERNAL_DATA = b"\x0a\x08location"  # protobuf: field 1 (key) of StringStringEntryProto, 8 bytes, its text
 _RETRAIN = "copy the bundle again from where it was made, or train it anew: uadx train"
 
 
@@ -130,8 +132,11 @@ def _check_file(directory: Path, name: str, expected: str, shown: str) -> None:
 
 
 def _refuse_external_data(directory: Path, shown: str) -> None:
-    """ONNX can name other files to read weights from; a bundle's model never does, so the marker is enough."""
-    if _EXTERNAL_DATA in (directory / MODEL).read_bytes():
+    try:
+        external = uses_external_data((directory / MODEL).read_bytes())
+    except ValueError as error:
+        raise BundleError(f"{shown}: {MODEL} is no ONNX model", cause_text=str(error), hint=_RETRAIN) from error
+    if external:
         raise BundleError(f"{shown}: {MODEL} points to data outside itself, which uadx never reads", hint=_RETRAIN)
 
 
@@ -152,8 +157,8 @@ def _unpack(archive: Path) -> Path:
             if sum(member.file_size for member in members) > MAX_UNPACKED:
                 raise BundleError(f"{archive} would unpack to more than 1 GiB", hint=_RETRAIN)
             packed.extractall(directory)
-    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, RuntimeError) as error:
         raise BundleError(f"{archive} cannot be unpacked", cause_text=str(error), hint=_RETRAIN) from error
-    inner = [entry for entry in directory.iterdir() if entry.is_dir()]
+    inner = [entry for entry in directory.iterdir() if entry.is_dir() and entry.name != "__MACOSX"]
     # zipping a folder by hand usually keeps the folder
     return inner[0] if not (directory / MANIFEST).exists() and len(inner) == 1 else directory

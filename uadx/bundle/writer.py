@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,8 +16,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from uadx.bundle.manifest import Manifest, encode
+from uadx.bundle.manifest import Manifest, decode, encode
 from uadx.bundle.reader import GOLDEN, MANIFEST, MODEL
+from uadx.errors import OutputError, UsageError
 from uadx.files import write_whole
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # zip's earliest date: the same bundle must be the same bytes
@@ -26,15 +28,21 @@ def write_bundle(path: Path, manifest: Manifest, model: bytes, golden: Mapping[s
     """Write a bundle in place of whatever bundle is at path. manifest.files is filled in here.
 
     golden: `image` uint8 [N, H, W, 3] and `level1` to `level3` float32 [N, h, w].
+    Raises UsageError where path is something else than a bundle, OutputError where it cannot be written.
     """
+    path = path.resolve()  # where a link leads: a deployed link to a bundle stays a link
+    check_replaceable(path)
     contents = {MODEL: model, GOLDEN: _npz(golden)}
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
     contents[MANIFEST] = encode(msgspec.structs.replace(manifest, files=hashes))
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() == ".zip":
         write_whole(path, _zip(contents))
-    else:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         _replace_directory(path, contents)
+    except OSError as error:
+        raise OutputError(f"the bundle {path} cannot be written", cause_text=str(error)) from error
 
 
 def _npz(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
@@ -55,18 +63,43 @@ def _zip(contents: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
+def check_replaceable(path: Path) -> None:
+    """Make sure that nothing but an older bundle would be written over. Raises UsageError."""
+    if not path.exists() or (path.is_dir() and path.suffix.lower() != ".zip" and not any(path.iterdir())):
+        return
+    try:
+        if path.is_dir():
+            with_files = {MANIFEST, *decode((path / MANIFEST).read_bytes()).files}
+            ours = path.suffix.lower() != ".zip" and {entry.name for entry in path.iterdir()} == with_files
+        else:
+            with zipfile.ZipFile(path) as packed:
+                decode(packed.read(MANIFEST))
+            ours = path.suffix.lower() == ".zip"
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile, zlib.error, msgspec.MsgspecError):
+        ours = False
+    if not ours:
+        raise UsageError(
+            f"{path} is there already and is no model bundle, or holds other files too",
+            hint="name a path of its own: --output MODEL",
+        )
+
+
 def _replace_directory(path: Path, contents: Mapping[str, bytes]) -> None:
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    aside = temporary.with_suffix(".old")
     try:
         temporary.chmod(0o755)  # mkdtemp's 0700 would hide the model from the line's own user
         for name, data in contents.items():
             (temporary / name).write_bytes(data)
-        if path.exists():  # a directory cannot be replaced in one step, so the old one steps aside first
-            aside = temporary.with_suffix(".old")
-            os.replace(path, aside)
+        if not path.exists():
             os.replace(temporary, path)
-            shutil.rmtree(aside)
-        else:
+            return
+        os.replace(path, aside)  # a directory cannot be replaced in one step, so the old one steps aside first
+        try:
             os.replace(temporary, path)
+        except OSError:
+            os.replace(aside, path)
+            raise
+        shutil.rmtree(aside)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

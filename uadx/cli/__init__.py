@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -18,8 +19,6 @@ COMMANDS = {
     "config": ("uadx.cli.config", "Write a pipeline configuration file."),
     "demo": ("uadx.cli.demo", "Make pictures of a demo product, inspect them, show the results."),
 }
-
-_PADDLEX_OPTIONS = ("--pipeline", "--get_pipeline_config", "--input")
 
 
 class _LazyGroup(click.Group):
@@ -40,7 +39,7 @@ class _LazyGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         # PaddleX has no sub-commands: `paddlex --pipeline anomaly_detection --input x` is `uadx run ...`
-        if args and args[0].split("=")[0] in _PADDLEX_OPTIONS:
+        if args and args[0].startswith("--") and args[0] not in {"--help", "--version"}:
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
@@ -87,4 +86,10 @@ def main(args: list[str] | None = None) -> None:
     except BrokenPipeError:  # the reader of our output has left: `uadx info | head -1`
         sys.stderr.close()
         sys.exit(141)
+    except Exception as error:
+        if os.environ.get("UADX_DEBUG"):
+            raise
+        click.echo(f"error: unexpected {type(error).__name__}: {error}", err=True)
+        click.echo("  fix: please report it with what UADX_DEBUG=1 prints", err=True)
+        sys.exit(1)
     sys.exit(status if isinstance(status, int) else 0)

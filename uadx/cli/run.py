@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from uadx.result import Result
 
 
-class _FormatList(click.ParamType[tuple[str, ...]]):
+class _FormatList(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.4
     name = "LIST"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
@@ -135,7 +135,7 @@ def _inspect(
             if result.error is not None:
                 click.echo(f"error: {result['error']['message']}", err=True)
 
-        summary = run(opened, sources, output, formats, what=what, resume=resume, on_result=show)
+        summary = run(opened, sources, output, formats, what=what, recursive=recursive, resume=resume, on_result=show)
     counts = summary.counts
     if not quiet:
         earlier = f" ({summary.resumed} from the earlier run)" if summary.resumed else ""

@@ -49,7 +49,6 @@ def command(
                 f"training needs the package {module}, which is not installed",
                 hint="python -m pip install 'uadx[torch]'",
             )
-    _check_output(output)
     from uadx.cli.progress import shown_warnings
     from uadx.cli.training_progress import TerminalProgress
     from uadx.train.build import TrainOptions, train
@@ -59,18 +58,6 @@ def command(
         manifest = train(options, progress)
     if not quiet:
         _report(manifest, output)
-
-
-def _check_output(output: Path) -> None:
-    """Refuse to write over anything but an older bundle."""
-    if output.suffix.lower() == ".zip":
-        taken = output.is_dir()
-    else:
-        taken = output.is_file() or (
-            output.is_dir() and any(output.iterdir()) and not (output / "manifest.json").is_file()
-        )
-    if taken:
-        raise UsageError(f"--output {output} is there already and is no model bundle", hint="name a path of its own")
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -6,9 +6,13 @@ and part.jpg never overwrite each other.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Collection
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from uadx.files import write_whole
 from uadx.render.heatmap import heatmap
@@ -16,16 +20,16 @@ from uadx.render.overlay import mask
 from uadx.result import Result, encode_image
 
 
-def _overlay(result: Result) -> bytes:
-    return encode_image(result.img, ".jpg")
+def _overlay(result: Result) -> NDArray[np.uint8]:
+    return result.img
 
 
-def _heatmap(result: Result) -> bytes:
-    return encode_image(heatmap(result.anomaly_map, result["threshold"]), ".png")
+def _heatmap(result: Result) -> NDArray[np.uint8]:
+    return heatmap(result.anomaly_map, result["threshold"])
 
 
-def _mask(result: Result) -> bytes:
-    return encode_image(mask(result.anomaly_map, result["threshold"], result["is_anomaly"]), ".png")
+def _mask(result: Result) -> NDArray[np.uint8]:
+    return mask(result.anomaly_map, result["threshold"], result["is_anomaly"])
 
 
 def to_json(result: Result, indent: int | None = None) -> bytes:
@@ -37,21 +41,37 @@ def _json(result: Result) -> bytes:
     return to_json(result, indent=4) + b"\n"
 
 
-_PICTURES: dict[str, tuple[Callable[[Result], bytes], str]] = {
+_PICTURES: dict[str, tuple[Callable[[Result], NDArray[np.uint8]], str]] = {
     "overlay": (_overlay, ".jpg"),
     "heatmap": (_heatmap, ".png"),
     "mask": (_mask, ".png"),
 }
 
+JPEG_LIMIT = 65_000
+"""Sides longer than 65,535 pixels do not fit into a JPEG; such an overlay is a PNG."""
+NAME_LIMIT = 240
+"""Bytes of a file name; file systems take 255."""
 PICTURE_FOLDERS = tuple(_PICTURES)
 
 
 def write_files(result: Result, root: Path, formats: Collection[str]) -> None:
     """Write the files of one result below root. An input that could not be read has a JSON file and no pictures."""
     if "json" in formats:
-        write_whole(root / "json" / f"{result.source.output}.json", _json(result))
+        write_whole(_place(root / "json", result, ".json"), _json(result))
     if result.error is not None:
         return
     for name, (draw, suffix) in _PICTURES.items():
         if name in formats:
-            write_whole(root / name / f"{result.source.output}{suffix}", draw(result))
+            if suffix == ".jpg" and max(result["image_size"]) > JPEG_LIMIT:
+                suffix = ".png"
+            write_whole(_place(root / name, result, suffix), encode_image(draw(result), suffix))
+
+
+def _place(folder: Path, result: Result, suffix: str) -> Path:
+    """Where a file of a result goes. A name too long for its suffix is cut and told apart by a hash."""
+    output = result.source.output
+    name = output.name.encode("utf-8", "surrogateescape")
+    if len(name) + len(suffix) > NAME_LIMIT:
+        digest = hashlib.sha256(name).hexdigest()[:12]
+        output = output.with_name(f"{name[: NAME_LIMIT - 20].decode('utf-8', 'ignore')}-{digest}")
+    return folder / f"{output}{suffix}"

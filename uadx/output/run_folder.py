@@ -6,20 +6,24 @@ Each result is one line in `results.jsonl.part`, written after its pictures; at 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
 from uadx.errors import OutputError, UsageError
-from uadx.files import write_whole
+from uadx.files import TEMPORARY, write_whole
 from uadx.images.sources import Source
 from uadx.output.pictures import to_json
 from uadx.output.table import write_csv
 from uadx.result import Result
+
+RECORD = "run.json"
 
 
 @dataclass
@@ -40,26 +44,30 @@ class Counts:
 class RunFolder:
     """Opened for one run; a context manager that keeps the journal when the run does not finish.
 
-    identity: all that the results depend on; a run is resumed only where it is the same.
+    identity: all that the results depend on; a run is resumed only where it is the same. resumed: how many results
+    were there already.
     """
 
     def __init__(self, root: Path, formats: Collection[str], identity: dict[str, Any], *, resume: bool) -> None:
         self.root, self.formats, self.identity = root, formats, identity
-        self.record = root / "run.json"
+        self.record = root / RECORD
         self.journal = root / "results.jsonl.part"
         self.counts = Counts()
         self.finished = False
-        self._done: list[str] = []
+        self.resumed = 0
+        self._labels = hashlib.sha256()
         if resume and self.record.exists():
             self._take_up()
-        self._resumed = len(self._done)
         if not self.finished:
-            self._file = self._open(append=bool(self._done))
+            self._file = self._open(append=self.resumed > 0)
 
     def _take_up(self) -> None:
         try:
             record = json.loads(self.record.read_bytes())
             before = record["run"]
+            if record["finished"]:
+                self.counts = Counts(**record["counts"])
+                self._finished_labels = record["labels"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError(
                 f"{self.record} is not the record of a run", hint="start anew, without --resume"
@@ -71,23 +79,32 @@ class RunFolder:
                 hint="start anew without --resume, or name another --output",
                 cause_text="\n".join(f"{k}: was {before.get(k)!r}, is {self.identity[k]!r}" for k in changed),
             )
-        if record.get("finished"):
-            self.finished = True
-            self.counts = Counts(**record["counts"])
+        for left in self.root.rglob(f"{TEMPORARY}*.tmp"):
+            left.unlink(missing_ok=True)
+        if record["finished"]:
+            self.finished, self.resumed = True, self.counts.images
         elif self.journal.exists():
             for fields in self._read_journal():
-                self.counts.add(fields)
-                self._done.append(fields["input_path"])
+                self._count(fields)
+            self.resumed = self.counts.images
+
+    def _count(self, fields: dict[str, Any]) -> None:
+        self.counts.add(fields)
+        self._labels.update(_label(fields["input_path"]))
 
     def _read_journal(self) -> Iterator[dict[str, Any]]:
-        """The whole lines of the journal; a line cut off by a kill is cut out of the file."""
+        """The whole lines of the journal; what a kill or a full disk left behind them is cut out of the file."""
         whole = 0
         with open(self.journal, "rb") as file:
             for line in file:
-                if not line.endswith(b"\n"):
+                try:
+                    fields = json.loads(line) if line.endswith(b"\n") else None
+                except ValueError:
+                    fields = None
+                if fields is None:
                     break
                 whole += len(line)
-                yield json.loads(line)
+                yield fields
         if os.path.getsize(self.journal) != whole:
             os.truncate(self.journal, whole)
 
@@ -95,6 +112,9 @@ class RunFolder:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             self._write_record()
+            if not append:  # or a kill would leave an older run's results looking like this one's
+                for name in ("results.jsonl", "results.csv"):
+                    (self.root / name).unlink(missing_ok=True)
             return open(self.journal, "ab" if append else "wb")
         except OSError as error:
             raise OutputError(
@@ -104,7 +124,12 @@ class RunFolder:
             ) from error
 
     def _write_record(self) -> None:
-        record = {"run": self.identity, "finished": self.finished, "counts": vars(self.counts)}
+        record = {
+            "run": self.identity,
+            "finished": self.finished,
+            "counts": vars(self.counts),
+            "labels": self._labels.hexdigest(),
+        }
         write_whole(self.record, json.dumps(record, indent=4).encode() + b"\n")
 
     def remaining(self, sources: Iterable[Source]) -> Iterator[Source]:
@@ -113,16 +138,23 @@ class RunFolder:
         Raises UsageError where the input is no longer what it was.
         """
         iterator = iter(sources)
-        for expected in self._done:
-            source = next(iterator, None)
-            if source is None or source.label != expected:
-                found = "nothing more" if source is None else repr(source.label)
-                raise UsageError(
-                    f"the input has changed since the run in {self.root}: {expected!r} was there, now comes {found}",
-                    hint="start anew, without --resume",
-                )
-        self._done.clear()
+        if self.resumed:
+            for fields in islice(self._read_journal(), self.resumed):
+                source = next(iterator, None)
+                if source is None or _label(source.label) != _label(fields["input_path"]):
+                    raise self._changed()
         yield from iterator
+
+    def check_unchanged(self, sources: Iterable[Source]) -> None:
+        """For a run that was finished: raises UsageError where its input is no longer what it was."""
+        labels = hashlib.sha256()
+        for source in sources:
+            labels.update(_label(source.label))
+        if labels.hexdigest() != self._finished_labels:
+            raise self._changed()
+
+    def _changed(self) -> UsageError:
+        return UsageError(f"the input has changed since the run in {self.root}", hint="start anew, without --resume")
 
     def add(self, result: Result) -> None:
         """Write one line; the result's pictures are on disk by now."""
@@ -135,12 +167,7 @@ class RunFolder:
                 cause_text=str(error),
                 hint="make room, then go on: --resume",
             ) from error
-        self.counts.add(result.json)
-
-    @property
-    def resumed(self) -> int:
-        """How many results were there already."""
-        return self._resumed
+        self._count(result.json)
 
     def finish(self) -> None:
         """Turn the journal into the finished files."""
@@ -162,3 +189,8 @@ class RunFolder:
     ) -> None:
         if not self.finished:
             self._file.close()
+
+
+def _label(path: str) -> bytes:
+    """An input's name as bytes, whatever its file name holds."""
+    return path.encode("utf-8", "surrogatepass") + b"\n"

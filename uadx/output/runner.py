@@ -13,7 +13,7 @@ import cv2
 
 from uadx.images.sources import Source
 from uadx.output.pictures import PICTURE_FOLDERS, write_files
-from uadx.output.run_folder import Counts, RunFolder
+from uadx.output.run_folder import RECORD, Counts, RunFolder
 from uadx.pipeline.pipeline import Pipeline
 from uadx.pipeline.stream import staged
 from uadx.result import Result
@@ -40,6 +40,7 @@ def run(
     formats: Collection[str],
     *,
     what: str,
+    recursive: bool = True,
     resume: bool = False,
     on_result: Callable[[Result], None] = lambda result: None,
 ) -> Summary:
@@ -48,10 +49,13 @@ def run(
     Raises OutputError where root cannot be written, UsageError where a run cannot be resumed, InferenceError where
     the device fails; the journal of what was done stays.
     """
+    cv2.utils.logging.setLogLevel(
+        cv2.utils.logging.LOG_LEVEL_SILENT
+    )  # what OpenCV says of a damaged image stands in its result
     cv2.setNumThreads(1)  # parallel over images; OpenCV's own threads would fight the engine for the cores
     inspector = pipeline.inspector
     start = time.perf_counter()
-    identity = {"input": what, "formats": sorted(formats), **inspector.identity}
+    identity = {"input": what, "recursive": recursive, "formats": sorted(formats), **inspector.identity}
 
     def draw(result: Result) -> Future[Result]:
         return inspector.pool.submit(_with_files, result)
@@ -60,12 +64,12 @@ def run(
         write_files(result, root, formats)
         return result
 
+    foreign = _without_own(sources, _own_folders(root, what))
     with RunFolder(root, formats, identity, resume=resume) as folder:
         if folder.finished:
+            folder.check_unchanged(foreign)
             return Summary(folder.counts, folder.counts.images, 0.0)
-        results = inspector.inspect(
-            folder.remaining(_without_own(sources, root)), inspector.threshold, inspector.batch_size
-        )
+        results = inspector.inspect(folder.remaining(foreign), inspector.threshold, inspector.batch_size)
         with closing(staged(results, draw, inspector.workers + 1)) as drawn:
             for result in drawn:
                 folder.add(result)
@@ -74,9 +78,17 @@ def run(
         return Summary(folder.counts, folder.resumed, time.perf_counter() - start)
 
 
-def _without_own(sources: Iterable[Source], root: Path) -> Iterator[Source]:
-    """Leave out the pictures of an earlier run into the same folder: `uadx run --input .` writes below its input."""
-    own = [(root / name).absolute() for name in PICTURE_FOLDERS]
+def _own_folders(root: Path, what: str) -> list[Path]:
+    """The folders of this run's pictures, where they lie in the input. One that a user filled is left alone."""
+    if not root.resolve().is_relative_to(Path(what).resolve()):
+        return []
+    earlier = (root / RECORD).is_file()
+    return [(root / name).resolve() for name in PICTURE_FOLDERS if earlier or not (root / name).exists()]
+
+
+def _without_own(sources: Iterable[Source], own: list[Path]) -> Iterator[Source]:
+    """Leave out what a run writes below its own input: `uadx run --input .`, once or twice."""
     for source in sources:
-        if not (isinstance(source.data, Path) and any(source.data.absolute().is_relative_to(path) for path in own)):
+        path = source.data.resolve() if own and isinstance(source.data, Path) else None
+        if path is None or not any(path.is_relative_to(folder) for folder in own):
             yield source

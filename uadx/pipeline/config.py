@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -45,15 +47,21 @@ class PipelineConfig(Struct, frozen=True, forbid_unknown_fields=True):
     url_timeout: Annotated[float, Meta(gt=0)] = 10.0
 
     def __post_init__(self) -> None:
+        if self.threshold is not None and not math.isfinite(self.threshold):
+            raise ValueError(f"`threshold` must be a number, not {self.threshold}")
         if self.threshold is not None and self.fpr is not None:
             raise ValueError("give `threshold` or `fpr`, not both")
 
     def override(self, **explicit: Any) -> PipelineConfig:
         """This configuration with what was given explicitly; None leaves a field as it is.
 
+        The device of UADX_DEVICE beats the file's and is beaten by an explicit one.
+
         Raises ConfigError where a value does not fit.
         """
         given = {name: value for name, value in explicit.items() if value is not None}
+        if device := os.environ.get("UADX_DEVICE"):
+            given.setdefault("device", device)
         if "threshold" in given and "fpr" not in given:
             given["fpr"] = None
         if "fpr" in given and "threshold" not in given:

@@ -6,17 +6,18 @@ import contextlib
 import os
 import time
 from collections.abc import Generator, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from uadx.api import CompiledModel, CompileOptions
 from uadx.bundle.reader import Bundle
 from uadx.devices.resolve import OpenedModel, open_model
-from uadx.errors import InferenceError, InputError, UadxError
+from uadx.errors import BundleError, InferenceError, InputError, UadxError
 from uadx.images.decode import Limits, load
 from uadx.images.preprocess import fit
 from uadx.images.sources import Source
@@ -56,9 +57,10 @@ class Inspector:
         self.calibration = bundle.calibration(config.fusion)
         self.threshold = self.threshold_for(config)
         self.limits = Limits(max_pixels=config.max_pixels, url_timeout=config.url_timeout)
-        self.workers = config.workers or os.cpu_count() or 1
+        self.workers = config.workers or usable_cores()
         options = CompileOptions(precision=config.precision, max_batch=config.batch_size or 8)  # type: ignore[arg-type]
         self.opened: OpenedModel = open_model(bundle.artifact, config.device, options)
+        _check_fits(self.opened.compiled, bundle)
         capabilities = self.opened.compiled.capabilities
         # a runtime that runs requests side by side is busy with single images, any other wants real batches
         self.batch_size = config.batch_size or (1 if capabilities.async_depth > 1 else 8)
@@ -114,17 +116,22 @@ class Inspector:
             return _Item(source, image, fit(image, size.height, size.width), None, _ms_since(start))
         except InputError as error:
             return _Item(source, None, None, error, _ms_since(start))
+        except (MemoryError, cv2.error) as failure:
+            kind = "too_large" if isinstance(failure, MemoryError) else "unreadable"
+            unfit = InputError(kind, f"{source.label}: cannot be decoded", cause_text=str(failure) or "out of memory")
+            return _Item(source, None, None, unfit, _ms_since(start))
 
     def _infer(self, items: list[_Item]) -> Future[_Inferred]:
         fitted = [item.fitted for item in items if item.fitted is not None]
         done: Future[_Inferred] = Future()
+        done.set_running_or_notify_cancel()  # a stage that is closed must not cancel what the callback will set
         if not fitted:
             done.set_result(_Inferred(items, {}, 0.0))
             return done
         start = time.perf_counter()
 
         def finish(future: Future[dict[str, NDArray[Any]]]) -> None:
-            error = future.exception()
+            error = CancelledError() if future.cancelled() else future.exception()
             if error is None:
                 done.set_result(_Inferred(items, future.result(), _ms_since(start) / len(fitted)))
             else:
@@ -150,6 +157,13 @@ class Inspector:
                 continue
             start = time.perf_counter()
             feature_map, score = next(good)
+            if not np.isfinite(score):  # NaN > threshold is False, and would be a verdict of OK
+                raise InferenceError(
+                    f"{self.opened.used} gave level maps that are not numbers for {item.source.label}",
+                    backend=self.opened.backend,
+                    stage="scoring",
+                    hint="the precision may overflow: try --precision f32; or the model's weights are damaged",
+                )
             result = self._inspected(item, feature_map.copy(), float(score), threshold)
             result["ms"]["infer"] = round(inferred.infer_ms, 3)
             result["ms"]["score"] = round(fusion_ms + _ms_since(start), 3)
@@ -209,6 +223,27 @@ class Inspector:
         """Release the device and the threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
         self.opened.compiled.close()
+
+
+def _check_fits(compiled: CompiledModel, bundle: Bundle) -> None:
+    """A model whose hashes are right may still be another one."""
+    size = bundle.manifest.input
+    taken = {(spec.name, spec.shape[1:], spec.dtype) for spec in compiled.inputs}
+    given = {spec.name for spec in compiled.outputs}
+    fits = taken == {(size.name, (size.height, size.width, 3), size.dtype)}
+    if not fits or not given >= set(bundle.manifest.scoring.levels):
+        compiled.close()
+        raise BundleError(
+            f"{bundle.path}: {bundle.artifact.path.name} does not fit its manifest",
+            cause_text=f"it takes {sorted(taken)} and gives {sorted(given)}",
+            hint="a bundle is what `uadx train` writes",
+        )
+
+
+def usable_cores() -> int:
+    """The cores this process may use, which in a container are fewer than the host's."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def submit_batch(model: CompiledModel, batch: NDArray[np.uint8]) -> Future[dict[str, NDArray[Any]]]:

@@ -54,9 +54,14 @@ class Pipeline:
         batch_size = config.batch_size or self.inspector.batch_size
 
         def results() -> Generator[Result, None, None]:
-            for result in self.inspector.inspect(sources, threshold, batch_size):
-                yield result
-                result.release()
+            try:
+                for result in self.inspector.inspect(sources, threshold, batch_size):
+                    yield result
+                    result.release()
+            except RuntimeError as error:
+                if not self._closed:
+                    raise
+                raise UsageError("the pipeline was closed before all its results were taken") from error
 
         return results()
 

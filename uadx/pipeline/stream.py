@@ -33,17 +33,19 @@ def staged(items: Iterable[A], start: Callable[[A], Future[B]], depth: int) -> G
     stop = threading.Event()
 
     def feed() -> None:
-        iterator = iter(items)
         try:
-            for item in iterator:
-                if stop.is_set():
-                    break
-                pending.put(start(item))
+            iterator = iter(items)
+            try:
+                for item in iterator:
+                    if stop.is_set():
+                        break
+                    pending.put(start(item))
+            finally:
+                if isinstance(iterator, Generator):
+                    iterator.close()
             last: BaseException = _EndOfItems()
         except BaseException as error:  # raised again in the consumer
             last = error
-        if isinstance(iterator, Generator):
-            iterator.close()
         failed: Future[B] = Future()
         failed.set_exception(last)
         if not stop.is_set():

@@ -10,6 +10,9 @@ from __future__ import annotations
 import copy
 import math
 import os
+import pickle
+import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,10 +23,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from uadx.errors import UadxError, UadxWarning
 from uadx.stfpm.network import Trunk, normalise_pixels, normalised_distance
 from uadx.stfpm.weights import Weights, unfold
 
 STATE_VERSION = 1
+SAVE_EVERY = 20.0
+"""Seconds between two saves: a small set has thousands of short epochs, and a state weighs 56 MB."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,7 @@ class Trainer:
         self.best_held_out = math.inf
         self.epoch = 0
         self.step = 0
+        self._saved = -math.inf
         self.steps = recipe.epochs * math.ceil(len(images) / recipe.batch_size)
         self.optimiser = torch.optim.AdamW(
             self.student.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
@@ -96,7 +103,8 @@ class Trainer:
         return trunk.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     def run(self, checkpoint: Path, on_step: Callable[[int], None] = lambda images: None) -> Iterator[Epoch]:
-        """Train to the end, yielding after each epoch; the state is saved to checkpoint before each yield."""
+        """Train to the end, yielding after each epoch. The state is saved to checkpoint after the first epoch,
+        the last, and every SAVE_EVERY seconds between. Raises UadxError where the training diverges."""
         while self.epoch < self.recipe.epochs:
             loss = self._train_epoch(on_step)
             self.epoch += 1
@@ -104,7 +112,11 @@ class Trainer:
             # the average is a blend with random weights early on, and a late epoch is never far from the last
             if self.epoch > self.recipe.epochs // 2 and held_out < self.best_held_out:
                 self.best_held_out, self.best = held_out, self.average.folded()
-            self.save(checkpoint)
+            if not math.isfinite(loss):
+                raise UadxError("the training diverged: its loss is not a number", hint="try another --seed")
+            if self.epoch == self.recipe.epochs or time.monotonic() - self._saved > SAVE_EVERY:
+                self.save(checkpoint)
+                self._saved = time.monotonic()
             yield Epoch(self.epoch, self.recipe.epochs, loss, held_out)
 
     def student_weights(self) -> Weights:
@@ -175,12 +187,19 @@ class Trainer:
             "best": None if self.best is None else {k: torch.from_numpy(v) for k, v in self.best.items()},
         }
         temporary = path.with_name(f"{path.name}.tmp")
-        torch.save(state, temporary)
+        with open(temporary, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
 
     def restore(self, path: Path) -> bool:
-        """Take up a saved state; False where it belongs to another recipe. Weights only, no pickled code."""
-        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+        """Take up a saved state; False where it is damaged or belongs to another recipe. Runs no pickled code."""
+        try:
+            state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+        except (EOFError, RuntimeError, pickle.UnpicklingError, OSError) as error:
+            warnings.warn(f"the checkpoint {path} is damaged and not taken up: {error}", UadxWarning, stacklevel=2)
+            return False
         if state.get("version") != STATE_VERSION or state.get("recipe") != asdict(self.recipe):
             return False
         self.student.load_state_dict(state["student"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from uadx import __version__
 from uadx.api import CompileOptions, ModelArtifact
 from uadx.bundle.manifest import SCHEMA, Input, Manifest, Teacher, Training
-from uadx.bundle.writer import write_bundle
+from uadx.bundle.writer import check_replaceable, write_bundle
 from uadx.devices.resolve import open_model
-from uadx.errors import UsageError
+from uadx.errors import OutputError, UnavailableError, UsageError
 from uadx.files import write_whole
 from uadx.pipeline.inspector import run_batch
 from uadx.scoring.calibration import Calibration
-from uadx.scoring.fusion import FUSIONS, Scoring, anomaly_maps, image_scores, level_scales
+from uadx.scoring.fusion import FUSIONS, Fusion, Scoring, anomaly_maps, image_scores, level_scales
 from uadx.stfpm import graph, reference
 from uadx.stfpm.training import Epoch, Recipe, Trainer
 from uadx.stfpm.weights import Weights
@@ -61,12 +61,17 @@ def train(options: TrainOptions, progress: Progress) -> Manifest:
     The work in progress lies in `OUTPUT.training/` until the bundle is written: a killed training that is started
     again with the same images and options goes on after its last epoch.
     """
+    options = replace(options, output=options.output.resolve())
+    check_replaceable(options.output)
     height, width = options.image_size
     folder = good_folder(options.data)
     device = _torch_device(options.device)
     teacher = load_teacher(options.teacher)
     work = options.output.with_name(f"{options.output.name}.training")
-    work.mkdir(parents=True, exist_ok=True)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{work} cannot be written", cause_text=str(error), hint="choose another --output") from error
     dataset = read_good_images(folder, work / "images.npy", height, width, options.seed, progress.reading)
     epochs = options.epochs or max(10, math.ceil(IMAGES_SEEN / len(dataset.train)))
     student = _student(dataset, teacher, Recipe(epochs, options.seed), device, work, progress)
@@ -119,8 +124,7 @@ def _write(
     scoring = Scoring(levels=level_scales(maps))
     calibration: dict[str, tuple[float, ...]] = {}
     for fusion in FUSIONS:
-        fused = anomaly_maps(maps, scoring, fusion, (height, width))
-        calibration[fusion] = tuple(sorted(image_scores(fused, scoring, fusion).tolist()))
+        calibration[fusion] = tuple(sorted(_scores(maps, scoring, fusion, (height, width))))
     manifest = Manifest(
         schema=SCHEMA,
         name=options.output.name.removesuffix(".zip"),
@@ -150,6 +154,15 @@ def _write(
     return manifest
 
 
+def _scores(maps: Maps, scoring: Scoring, fusion: Fusion, size: tuple[int, int]) -> list[float]:
+    """Image scores in chunks: the product's maps have the input's size, too much for thousands at once."""
+    scores: list[float] = []
+    for start in range(0, len(maps["level1"]), 64):
+        chunk = {name: level[start : start + 64] for name, level in maps.items()}
+        scores += image_scores(anomaly_maps(chunk, scoring, fusion, size), scoring, fusion).tolist()
+    return scores
+
+
 def held_out_maps(model: bytes, images: NDArray[np.uint8], path: Path) -> Maps:
     """Level maps of the exported graph, run by the same backend and code as `uadx run` runs it on the CPU."""
     write_whole(path, model)
@@ -176,7 +189,7 @@ def _torch_device(device: str) -> str:
         return "cpu"
     if kind in {"gpu", "cuda"} and (not index or index.isdecimal()):
         if not torch.cuda.is_available() or int(index or 0) >= torch.cuda.device_count():
-            raise UsageError(
+            raise UnavailableError(
                 f"--device {device}: torch sees {torch.cuda.device_count()} CUDA devices",
                 hint="train on the processor: --device cpu",
             )

@@ -109,9 +109,12 @@ def read_good_images(
             f"{folder} holds {len(digests)} different readable images; training needs at least {MINIMUM_IMAGES}",
             hint="bring more pictures of good parts: 20 are a start, 200 make a threshold for 2.5 % false alarms",
         )
+    # in the order of the digests: renaming the files changes neither the split nor the training
+    ranked = np.argsort(np.array(digests))
     order = np.random.default_rng(seed).permutation(len(digests))
     count = max(1, round(HELD_OUT * len(digests)))
-    return Dataset(images[: len(digests)], digests, np.sort(order[count:]), np.sort(order[:count]), skipped, duplicates)
+    train, held_out = ranked[np.sort(order[count:])], ranked[np.sort(order[:count])]
+    return Dataset(images[: len(digests)], digests, train, held_out, skipped, duplicates)
 
 
 def _digest(source: Source) -> str:
