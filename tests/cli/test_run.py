@@ -138,6 +138,7 @@ def test_threshold_and_rate_together_are_refused(uadx, parts, tmp_path):
 def test_fail_on_anomaly_exits_with_10_and_only_where_there_is_one(uadx, parts, tmp_path):
     assert uadx("run", "--input", parts / "b.png", "--output", tmp_path / "1", "--fail-on-anomaly").code == 10
     assert uadx("run", "--input", parts / "a.png", "--output", tmp_path / "2", "--fail-on-anomaly").code == 0
+    assert uadx("run", "--input", parts, "--output", tmp_path / "3", "--fail-on-anomaly").code == 10
 
 
 def test_quiet_prints_nothing_but_errors(uadx, parts, tmp_path):

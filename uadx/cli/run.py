@@ -98,8 +98,9 @@ def command(
             f"{counts.errors} of {counts.images} inputs could not be read: see `error` in the results",
             err=True,
         )
-        return EXIT_INPUTS_FAILED
-    return EXIT_ANOMALIES if fail_on_anomaly and counts.anomalies else 0
+    if fail_on_anomaly and counts.anomalies:
+        return EXIT_ANOMALIES
+    return EXIT_INPUTS_FAILED if counts.errors else 0
 
 
 def _inspect(
