@@ -63,7 +63,8 @@ class Inspector:
         _check_fits(self.opened.compiled, bundle)
         capabilities = self.opened.compiled.capabilities
         # a runtime that runs requests side by side is busy with single images, any other wants real batches
-        self.batch_size = config.batch_size or (1 if capabilities.async_depth > 1 else 8)
+        best = capabilities.static_batch or (1 if capabilities.async_depth > 1 else 8)
+        self.batch_size = config.batch_size or best
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="uadx-worker")
         self._model_field = {"name": bundle.manifest.name, "sha256": bundle.sha256}
         self._device_field = {
