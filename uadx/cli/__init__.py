@@ -83,9 +83,6 @@ def main(args: list[str] | None = None) -> None:
     except UadxError as error:
         click.echo(error.render(), err=True)
         sys.exit(error.exit_code)
-    except BrokenPipeError:  # the reader of our output has left: `uadx info | head -1`
-        sys.stderr.close()
-        sys.exit(141)
     except Exception as error:
         if os.environ.get("UADX_DEBUG"):
             raise
