@@ -27,7 +27,7 @@ from uadx.train.dataset import Dataset, good_folder, read_good_images
 from uadx.train.teacher import TeacherWeights, load_teacher
 
 IMAGES_SEEN = 9_600
-"""Training steps times batch size by default: about five minutes on two cores with bfloat16."""
+"""Training steps times batch size by default: about ten minutes on two cores with bfloat16."""
 
 Maps = dict[str, NDArray[np.float32]]
 
