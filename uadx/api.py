@@ -21,7 +21,12 @@ if TYPE_CHECKING:  # NumPy stays out of `uadx --help`
     import numpy as np
     from numpy.typing import NDArray
 
-API_VERSION = 1
+
+class _ApiVersion(int):
+    """A number that can be told from a plugin's own: one that copies it would claim to fit every version."""
+
+
+API_VERSION = _ApiVersion(1)
 """The version of this interface. A plugin writes the number it was made for as a literal in `BackendSpec.api`."""
 
 Array: TypeAlias = "NDArray[np.generic[Any]]"

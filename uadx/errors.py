@@ -56,6 +56,12 @@ class UadxError(Exception):
             lines.append(f"  fix: {self.hint}")
         return "\n".join(lines)
 
+    @property
+    def in_one_line(self) -> str:
+        """The message and the cause, for a log line or a field of a result."""
+        cause = " ".join((self.cause_text or "").split())
+        return f"{self.message}: {cause}" if cause else self.message
+
     def __str__(self) -> str:
         return self.render().removeprefix("error: ")
 

@@ -11,7 +11,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from traceback import walk_tb
 from typing import Literal
 
@@ -19,9 +18,9 @@ import pluggy
 
 from uadx import hookspecs
 from uadx.api import API_VERSION, Backend, BackendSpec
+from uadx.claims import OWN, Claim, find_claims
 from uadx.errors import PluginError, UadxError, UnavailableError
 
-GROUP = "uadx.backends"
 ALLOW_LIST = "UADX_LOAD_PLUGINS"
 
 
@@ -44,12 +43,19 @@ class Plugin:
 
 
 class Plugins:
-    """The backends that are installed, as the entry points and the allow-list stood when this was made."""
+    """The backends that are installed, as the entry points and the allow-list stood when this was made.
+
+    refused: claims of other distributions on a name of uadx's own, which is never given away. unreadable:
+    distributions whose entry points cannot be parsed.
+    """
 
     def __init__(self) -> None:
-        self._claims: dict[str, list[EntryPoint]] = {}
-        for entry in entry_points(group=GROUP):
-            self._claims.setdefault(entry.name, []).append(entry)
+        self._claims, self.unreadable = find_claims()
+        self.refused: list[Claim] = []
+        for name, claims in self._claims.items():
+            if own := [claim for claim in claims if claim.distribution == OWN]:
+                self.refused += [claim for claim in claims if claim.distribution != OWN]
+                self._claims[name] = own
         listed = os.environ.get(ALLOW_LIST)
         self._allowed = None if listed is None else {name.strip() for name in listed.split(",")}
         self._loaded: dict[str, Plugin] = {}
@@ -74,7 +80,7 @@ class Plugins:
             raise PluginError(
                 f"the backend {name!r} is {'in ' * (plugin.status == 'conflict')}{plugin.status}: {plugin.reason}",
                 backend=name,
-                hint=_fix(plugin),
+                hint=fix(plugin),
             ) from plugin.error
         return plugin.spec
 
@@ -88,7 +94,7 @@ class Plugins:
                 raise PluginError(
                     f"the backend {name!r} is broken: its factory {spec.factory!r} is no Backend class",
                     backend=name,
-                    hint=_fix(self.load(name)),
+                    hint=fix(self.load(name)),
                 )
             return factory(spec, options)
         except (UadxError, KeyboardInterrupt):
@@ -103,7 +109,9 @@ class Plugins:
             return None
         try:
             advice: str | None = manager.hook.uadx_explain_failure(backend=name, error=error)
-        except Exception as failure:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as failure:
             return f"(the plugin's own advice failed: {_words(failure)})"
         return advice
 
@@ -111,16 +119,20 @@ class Plugins:
         """The backend's name and what provides it, such as "openvino (uadx 0.1.0)"; nothing is imported."""
         if name not in self._claims:
             return name
-        return f"{name} ({' and '.join(_provider(entry) for entry in self._claims[name])})"
+        return f"{name} ({' and '.join(claim.provider for claim in self._claims[name])})"
+
+    def claim(self, name: str) -> Claim:
+        """The first claim on an installed name; nothing is imported."""
+        return self._claims[name][0]
 
     def _load(self, name: str) -> Plugin:
         claims = self._claims[name]
-        distribution, version = _distribution(claims[0]), _version(claims[0])
+        distribution, version = claims[0].distribution, claims[0].version
         if self._allowed is not None and name not in self._allowed:
             reason = f"{ALLOW_LIST} does not list it"
             return Plugin(name, distribution, version, "blocked", reason)
         if len(claims) > 1:
-            reason = "claimed by " + " and by ".join(sorted(_provider(entry) for entry in claims))
+            reason = "claimed by " + " and by ".join(sorted(claim.provider for claim in claims))
             return Plugin(name, distribution, version, "conflict", reason)
         try:
             manager, spec = _import(claims[0])
@@ -128,9 +140,8 @@ class Plugins:
             raise
         except BaseException as error:  # SystemExit too: the import of a plugin ends no program
             return Plugin(name, distribution, version, "broken", _words(error), error=error)
-        if spec.api != API_VERSION:
-            reason = f"written for version {spec.api} of the backend API, this uadx has version {API_VERSION}"
-            return Plugin(name, distribution, version, "incompatible", reason)
+        if misfit := _misfit(spec):
+            return Plugin(name, distribution, version, "incompatible", misfit)
         return Plugin(name, distribution, version, "ok", spec=spec, manager=manager)
 
     def _import_failure(self, spec: BackendSpec, error: BaseException) -> UadxError:
@@ -155,7 +166,7 @@ class Plugins:
             f"the backend {spec.name!r} is broken: its factory {spec.factory!r} cannot be loaded",
             backend=spec.name,
             cause_text=_words(error),
-            hint=_fix(self.load(spec.name)),
+            hint=fix(self.load(spec.name)),
         )
 
 
@@ -166,43 +177,58 @@ def _comes_from(error: BaseException, modules: Sequence[str]) -> bool:
     return any(f"{name}.".startswith(f"{module}.") for name in (*frames, library) for module in modules)
 
 
-def _import(entry: EntryPoint) -> tuple[pluggy.PluginManager, BackendSpec]:
+def _import(claim: Claim) -> tuple[pluggy.PluginManager, BackendSpec]:
     """Import one plugin into a pluggy manager of its own, check its hooks and find the spec of its name."""
     manager = pluggy.PluginManager("uadx")
     manager.add_hookspecs(hookspecs)
-    manager.register(entry.load())
+    manager.register(_module(claim))
     manager.check_pending()  # a misspelt hook would otherwise be ignored
     specs = [spec for specs in manager.hook.uadx_backends() for spec in specs]
     for spec in specs:
         if not isinstance(spec, BackendSpec):
             raise TypeError(f"uadx_backends() gave {spec!r}, which is no BackendSpec")
-        if spec.name == entry.name:
+        if spec.name == claim.name:
             return manager, spec
     declared = ", ".join(spec.name for spec in specs) or "none"
-    raise LookupError(f"{entry.value} declares no backend {entry.name!r}; it declares: {declared}")
+    raise LookupError(f"{claim.entry.value} declares no backend {claim.name!r}; it declares: {declared}")
 
 
-def _fix(plugin: Plugin) -> str:
+class _StaleMetadata(Exception):  # noqa: N818
+    """A distribution was removed and its metadata was not."""
+
+
+def _module(claim: Claim) -> object:
+    try:
+        return claim.entry.load()
+    except ModuleNotFoundError as error:
+        if error.name and f"{claim.module}.".startswith(f"{error.name}."):
+            raise _StaleMetadata(f"its module {error.name!r} is gone and its metadata is still there") from error
+        raise
+
+
+def _misfit(spec: BackendSpec) -> str | None:
+    """Why a plugin does not fit this uadx, None where it does."""
+    if spec.api is API_VERSION:
+        return "its api is copied from uadx.api.API_VERSION, which fits any uadx: it must be a number of its own"
+    if type(spec.api) is not int:
+        return f"its api is {spec.api!r} and not a number"
+    if spec.api != API_VERSION:
+        return f"written for version {spec.api} of the backend API, this uadx has version {API_VERSION}"
+    return None
+
+
+def fix(plugin: Plugin) -> str:
+    """What to do about a plugin whose status is not ok."""
     if plugin.status == "blocked":
         return f"add {plugin.name} to {ALLOW_LIST}, or unset it"
     if plugin.status == "conflict":
         return "uninstall one of the two"
     if plugin.status == "incompatible":
         return f"install versions of {plugin.distribution} and uadx that fit each other"
+    if isinstance(plugin.error, _StaleMetadata):
+        return f"reinstall {plugin.distribution}, or remove what is left: python -m pip uninstall {plugin.distribution}"
     return f"reinstall {plugin.distribution}, or tell its authors"
 
 
-def _distribution(entry: EntryPoint) -> str:
-    return entry.dist.name if entry.dist is not None else "unknown"
-
-
-def _version(entry: EntryPoint) -> str:
-    return entry.dist.version if entry.dist is not None else "unknown"
-
-
-def _provider(entry: EntryPoint) -> str:
-    return f"{_distribution(entry)} {_version(entry)}"
-
-
 def _words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__.lstrip('_')}: {error}"

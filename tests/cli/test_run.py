@@ -29,7 +29,7 @@ def test_a_directory_gives_one_line_an_image_in_order_and_exit_8_for_a_bad_file(
         "a.png", "b.png", "sub/a.png", "sub/broken.png",
     ]  # fmt: skip
     assert [r["is_anomaly"] for r in results] == [False, True, False, None]
-    assert "4 images, 1 NG, 1 errors" in run.out
+    assert "4 images, 1 NG, 1 error, " in run.out
     assert "1 of 4 inputs could not be read" in run.err
     assert "Traceback" not in run.err
 
@@ -357,7 +357,8 @@ def test_paths_on_standard_input_are_inspected(parts, tmp_path):
 
 def test_nothing_is_drawn_into_a_pipe(parts, tmp_path):
     process = subprocess.run(
-        [sys.executable, "-m", "uadx", "run", "--input", str(parts / "a.png"), "--output", str(tmp_path / "out")],
+        [sys.executable, "-m", "uadx", "run", "--model", "default", "--input", str(parts / "a.png")],
+        cwd=tmp_path,
         capture_output=True,
         check=False,
     )

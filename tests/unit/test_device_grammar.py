@@ -28,17 +28,19 @@ def read(text):
         ("cuda:1", KindDevice("gpu", (1,))),
         ("ascend-npu", KindDevice("npu")),
         (" npu:0 ", KindDevice("npu", (0,))),
-        ("openvino:GPU.0", BackendDevice("openvino", "GPU.0")),
-        ("onnxruntime:CUDAExecutionProvider:1", BackendDevice("onnxruntime", "CUDAExecutionProvider:1")),
-        ("torch:cuda:1", BackendDevice("torch", "cuda:1")),
-        ("ascend-sim:0", BackendDevice("ascend-sim", "0")),
+        ("openvino:GPU.0", BackendDevice("openvino", ("GPU.0",))),
+        ("onnxruntime:CUDAExecutionProvider:1", BackendDevice("onnxruntime", ("CUDAExecutionProvider:1",))),
+        ("torch:cuda:1", BackendDevice("torch", ("cuda:1",))),
+        ("openvino:GPU.0,GPU.1", BackendDevice("openvino", ("GPU.0", "GPU.1"))),
+        ("openvino:CPU,CPU", BackendDevice("openvino", ("CPU", "CPU"))),
+        ("ascend-sim:0", BackendDevice("ascend-sim", ("0",))),
     ],
 )
 def test_a_device_string_is_read(text, device):
     assert read(text) == device
 
 
-selectors = st.text(string.ascii_letters + string.digits + ".:,_-", min_size=1)
+selectors = st.lists(st.text(string.ascii_letters + string.digits + ".:_-", min_size=1), min_size=1).map(tuple)
 indices = st.lists(st.integers(0, 9999), unique=True, max_size=6).map(tuple)
 devices = st.one_of(
     st.just(Auto()),

@@ -5,7 +5,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from uadx.api import CompileOptions, ModelArtifact
-from uadx.devices.resolve import open_model
+from uadx.devices.opened import open_model
 from uadx.devices.unusable import NoUsableDeviceError
 from uadx.errors import (
     CompileError,
@@ -15,7 +15,6 @@ from uadx.errors import (
     PluginError,
     UadxWarning,
     UnavailableError,
-    UsageError,
 )
 
 PLUGIN = """
@@ -87,7 +86,7 @@ def open_on(artifact):
 
     yield open_device
     for each in opened:
-        each.compiled.close()
+        each.close()
 
 
 @pytest.fixture
@@ -151,7 +150,8 @@ def test_a_device_that_nothing_serves_is_an_error_with_a_reason_for_each_candida
     assert caught.value.render() == (
         "error: npu:0 is not usable: 1 backend tried\n"
         "  ascend: no installed package provides the backend 'ascend'\n"
-        "  fix: install a package that provides one of these backends, or choose another device"
+        "  fix: install a package that provides it; `uadx devices npu` says more\n"
+        "  or: run on another device, such as --device cpu"
     )
 
 
@@ -162,7 +162,8 @@ def test_an_index_that_does_not_exist_is_answered_with_those_that_do(open_on, ac
         "error: npu:2 is not usable: 2 backends tried\n"
         "  acme (acme 1.5): it sees no npu:2; it sees: npu:0 (Acme 9), npu:1 (Acme 9)\n"
         "  ascend: no installed package provides the backend 'ascend'\n"
-        "  fix: install a package that provides one of these backends, or choose another device"
+        "  fix: name one that it sees: `uadx devices npu` lists them\n"
+        "  or: run on another device, such as --device cpu"
     )
 
 
@@ -175,7 +176,8 @@ def test_the_words_of_the_sdk_and_its_plugins_advice_are_kept(open_on, acme):
         "  acme (acme 1.5): card0 does not answer\n"
         "    error 507\n"
         "    hot\n"
-        "  fix: cool the card"
+        "  fix: cool the card\n"
+        "  or: run on another device, such as --device cpu"
     )
 
 
@@ -194,9 +196,68 @@ def test_auto_takes_the_first_kind_that_is_usable_and_keeps_why_the_others_were_
     assert open_on("auto", devices_file=acme()).used == "acme:card0"
 
 
-def test_several_devices_are_refused_for_now(open_on):
-    with pytest.raises(UsageError, match=r"^gpu:0,1: several devices: not yet"):
-        open_on("gpu:0,1")
+def test_several_devices_each_hold_the_model_and_share_the_work_evenly(open_on, acme):
+    opened = open_on("npu:1,0", devices_file=acme())
+    assert opened.used == "acme:card1,card0"
+    assert [share.compiled.device.index for share in opened.shares] == [1, 0]
+    first, second, third = opened.borrow(), opened.borrow(), opened.borrow()
+    assert [first.used, second.used] == ["acme:card1", "acme:card0"]
+    opened.give_back(second)
+    assert opened.borrow() is second
+    assert third is first
+
+
+def test_one_engine_may_hold_the_model_twice(open_on):
+    opened = open_on("openvino:CPU,CPU")
+    assert opened.used == "openvino:CPU,CPU"
+    assert opened.async_depth == 2 * opened.compiled.capabilities.async_depth
+
+
+def test_one_missing_of_several_devices_is_an_error_that_names_it(open_on, acme):
+    with pytest.raises(NoUsableDeviceError, match=r"it sees no npu:3 and no npu:5; it sees: npu:0 \(Acme 9\)"):
+        open_on("npu:0,3,5", devices_file=acme())
+
+
+def test_where_one_of_several_does_not_compile_the_others_are_closed(open_on, acme):
+    path = acme(compile="if device.index == 1: raise RuntimeError('card1 is hot')")
+    with pytest.raises(CompileError, match="card1 is hot"):
+        open_on("npu:0,1", devices_file=path)
+    import acme_backend
+
+    assert len(acme_backend.closed) == 1
+
+
+def test_a_kind_is_never_crossed_without_a_fallback_and_with_one_it_warns_and_says_why(artifact):
+    with pytest.warns(UadxWarning) as caught:
+        opened = open_model(artifact, "npu:0", CompileOptions(), fallback="cpu")
+    reason = "npu:0 is not usable: 1 backend tried: ascend: no installed package provides the backend 'ascend'"
+    assert str(caught[0].message) == f"{reason}; running on openvino:CPU, the fallback that was asked for"
+    assert (opened.requested, opened.used, opened.fallback_reason) == ("npu:0", "openvino:CPU", reason)
+    opened.close()
+
+
+def test_a_fallback_that_is_not_needed_is_not_used(artifact):
+    opened = open_model(artifact, "openvino:CPU", CompileOptions(), fallback="onnxruntime:CPUExecutionProvider")
+    assert (opened.used, opened.fallback_reason) == ("openvino:CPU", None)
+    opened.close()
+
+
+def test_a_misspelt_fallback_is_found_before_it_is_needed(artifact):
+    with pytest.raises(DeviceSyntaxError, match="there is no device 'cpuu'; did you mean 'cpu'"):
+        open_model(artifact, "cpu", CompileOptions(), fallback="cpuu")
+
+
+def test_a_fallback_does_not_hide_a_model_that_is_broken(open_on, acme, artifact):
+    path = acme(compile="raise RuntimeError('op 507 unsupported')")
+    with pytest.raises(CompileError, match="op 507 unsupported"):
+        open_model(artifact, "npu", CompileOptions(), fallback="cpu", devices_file=path)
+
+
+def test_a_device_that_leaves_its_place_is_what_a_fallback_is_for(artifact, acme):
+    path = acme(runs_on="'host'")
+    with pytest.warns(UadxWarning, match="acme:card0 was asked for, but the model runs on acme:host; running on open"):
+        opened = open_model(artifact, "npu", CompileOptions(), fallback="cpu", devices_file=path)
+    opened.close()
 
 
 def test_a_model_that_runs_elsewhere_is_a_placement_error_and_is_closed(open_on, acme):

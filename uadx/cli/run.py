@@ -14,6 +14,7 @@ from uadx.output.formats import DEFAULT_FORMATS, FORMATS
 
 if TYPE_CHECKING:
     from uadx.output.run_folder import Counts
+    from uadx.pipeline.pipeline import Pipeline
     from uadx.result import Result
 
 
@@ -28,18 +29,40 @@ class _FormatList(click.ParamType):  # type: ignore[type-arg]  # generic only si
         return tuple(chosen)
 
 
+def _not_empty(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value == "":
+        raise click.BadParameter("is empty", ctx, param)
+    return value
+
+
+def _folder(ctx: click.Context, param: click.Parameter, value: str) -> Path:
+    if not value or Path(value).is_file():
+        raise click.BadParameter(f"{value!r} is not a folder" if value else "is empty", ctx, param)
+    return Path(value)
+
+
 @click.command()
-@click.option("--input", "-i", "input_", metavar="WHAT", help="File, directory, glob, URL, list file (.txt) or -.")
-@click.option("--model", "-m", metavar="MODEL", help="Model bundle, directory or .zip. Default: the demo product's.")
 @click.option(
-    "--device", "-d", metavar="DEVICE", help="cpu, gpu:0, openvino:CPU, onnxruntime:CPUExecutionProvider, ..."
+    "--input", "-i", "inputs", metavar="WHAT", multiple=True, help="File, directory, glob, URL, list file (.txt) or -."
 )
+@click.option(
+    "--model",
+    "-m",
+    metavar="MODEL",
+    callback=_not_empty,
+    help="Model bundle, directory or .zip. Default: the demo product's.",
+)
+@click.option("--device", "-d", metavar="DEVICE", help="cpu, gpu:0,1, openvino:CPU, ...: see `uadx devices`.")
+@click.option("--fallback", metavar="DEVICE", help="The device to use where --device cannot be used.")
+@click.option("--strict", is_flag=True, default=None, help="Refuse any fallback, the configuration file's too.")
+@click.option("--devices-file", metavar="FILE", help="A devices.yaml of your own.")
 @click.option(
     "--output",
     "-o",
     "--save_path",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("output"),
+    metavar="DIR",
+    callback=_folder,
+    default="output",
     show_default=True,
     help="Folder for the results.",
 )
@@ -56,6 +79,9 @@ class _FormatList(click.ParamType):  # type: ignore[type-arg]  # generic only si
 @click.option("--batch-size", type=click.IntRange(1), help="Images per inference. Default: what suits the device.")
 @click.option("--workers", type=click.IntRange(1), help="Threads that decode, score and draw. Default: one per core.")
 @click.option("--precision", type=click.Choice(["f32", "bf16", "f16", "int8", "auto"]), help="Default: f32.")
+@click.option(
+    "--verify/--no-verify", default=None, help="Let the device repeat a golden vector first. Default: --verify."
+)
 @click.option("--fusion", type=click.Choice(["quantile", "product"]), help="product: the paper's formula, to compare.")
 @click.option("--max-pixels", type=click.IntRange(1), help="Refuse larger images undecoded. Default: 200000000.")
 @click.option("--recursive/--no-recursive", default=True, show_default=True, help="Enter sub-directories.")
@@ -66,7 +92,7 @@ class _FormatList(click.ParamType):  # type: ignore[type-arg]  # generic only si
 @click.option("--get_pipeline_config", "get_config", metavar="NAME", hidden=True)
 @click.option("--config_save_path", type=click.Path(file_okay=False, path_type=Path), hidden=True)
 def command(
-    input_: str | None,
+    inputs: tuple[str, ...],
     output: Path,
     formats: tuple[str, ...],
     recursive: bool,
@@ -92,12 +118,13 @@ def command(
 
         write_template(get_config, config_save_path or Path())
         return 0
-    counts = _inspect(input_, pipeline, output, formats, recursive, resume, quiet, settings)
-    if counts.errors:
-        click.echo(
-            f"{counts.errors} of {counts.images} inputs could not be read: see `error` in the results",
-            err=True,
+    if len(inputs) > 1:
+        raise UsageError(
+            f"--input is given {len(inputs)} times", hint="name a folder or a glob, or write the names into a list.txt"
         )
+    counts = _inspect(inputs[0] if inputs else None, pipeline, output, formats, recursive, resume, quiet, settings)
+    if counts.errors:
+        click.echo(f"{counts.errors} of {_counted(counts.images, 'input')} could not be read", err=True)
     if fail_on_anomaly and counts.anomalies:
         return EXIT_ANOMALIES
     return EXIT_INPUTS_FAILED if counts.errors else 0
@@ -127,8 +154,7 @@ def _inspect(
     with shown_warnings(), Pipeline(config) as opened, shown_progress("inspecting", quiet) as advance:
         device = opened.inspector.opened
         if not quiet:
-            for skipped in device.skipped:
-                click.echo(f"skipped for {device.requested}: {skipped}", err=True)
+            _say(opened)
         done = itertools.count(1)
 
         def show(result: Result) -> None:
@@ -136,12 +162,35 @@ def _inspect(
             if result.error is not None:
                 click.echo(f"error: {result['error']['message']}", err=True)
 
-        summary = run(opened, sources, output, formats, what=what, recursive=recursive, resume=resume, on_result=show)
+        try:
+            summary = run(
+                opened, sources, output, formats, what=what, recursive=recursive, resume=resume, on_result=show
+            )
+        except KeyboardInterrupt:
+            click.echo(f"what was done is in {output}: the same command with --resume goes on", err=True)
+            raise
     counts = summary.counts
     if not quiet:
         earlier = f" ({summary.resumed} from the earlier run)" if summary.resumed else ""
         click.echo(
-            f"{counts.images} images{earlier}, {counts.anomalies} NG, {counts.errors} errors, "
+            f"{_counted(counts.images, 'image')}{earlier}, {counts.anomalies} NG, {_counted(counts.errors, 'error')}, "
             f"{summary.rate:.1f} img/s on {device.used} ({device.precision}), results in {output}"
         )
     return counts
+
+
+def _say(opened: Pipeline) -> None:
+    """What a user should know before the results come: which model, which device, and which were passed over."""
+    device = opened.inspector.opened
+    if opened.config.model is None:
+        click.echo("no --model is given: this is the demo product's, which knows nothing but its mesh", err=True)
+    for skipped in device.skipped:
+        click.echo(f"skipped for {device.requested}: {skipped}", err=True)
+    if device.simulated:
+        click.echo(f"SIMULATED: {device.used} is no hardware, its speed means nothing", err=True)
+    if device.requested == "auto":
+        click.echo(f"auto: {device.used} ({device.precision})", err=True)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"

@@ -1,6 +1,6 @@
 """The grammar of device strings: text in, a request out, and back.
 
-    device = "auto" | kind [ ":" index { "," index } ] | backend ":" selector
+    device = "auto" | kind [ ":" index { "," index } ] | backend ":" selector { "," selector }
 
 Kinds and their aliases come from devices.yaml, backends from the plugins; a selector is the runtime's own word.
 """
@@ -40,13 +40,13 @@ class KindDevice:
 
 @dataclass(frozen=True)
 class BackendDevice:
-    """One device of one backend, in the runtime's own words."""
+    """Devices of one backend, in the runtime's own words. One named twice holds the model twice."""
 
     backend: str
-    selector: str
+    selectors: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.backend}:{self.selector}"
+        return f"{self.backend}:{','.join(self.selectors)}"
 
 
 Device: TypeAlias = Auto | KindDevice | BackendDevice
@@ -62,12 +62,13 @@ def parse(text: str, kinds: Mapping[str, str], backends: Collection[str]) -> Dev
     if head in kinds:
         return KindDevice(kinds[head], _indices(text, head, rest) if colon else ())
     if head in backends:
-        if not rest or rest != rest.strip():
+        selectors = tuple(rest.split(","))
+        if any(not selector or selector != selector.strip() for selector in selectors):
             raise DeviceSyntaxError(
                 f"device {text!r}: {head} is a backend and needs a device of its own after the colon",
                 hint=f"write {head}:DEVICE in the runtime's words, such as openvino:CPU",
             )
-        return BackendDevice(head, rest)
+        return BackendDevice(head, selectors)
     raise _unknown(text, head, colon + rest, kinds, backends)
 
 
@@ -86,6 +87,9 @@ def _indices(text: str, kind: str, rest: str) -> tuple[int, ...]:
 def _unknown(text: str, head: str, rest: str, kinds: Mapping[str, str], backends: Collection[str]) -> DeviceSyntaxError:
     known = ["auto", *kinds, *backends]
     near = get_close_matches(head.lower(), known, n=1)
+    first = head.partition(",")[0]
+    if first in kinds and "," in head:
+        return DeviceSyntaxError(f"device {text!r}: several devices share one kind", hint=f"write {first}:0,1")
     advice = f"; did you mean {near[0] + rest!r}?" if near else ""
     return DeviceSyntaxError(
         f"there is no device {text!r}{advice}",

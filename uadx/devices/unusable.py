@@ -21,20 +21,32 @@ class Skipped:
 
 
 class NoUsableDeviceError(UnavailableError):
-    """No candidate for the requested device can be used. skipped: all of them, in the order they were tried."""
+    """No candidate for the requested device can be used.
 
-    def __init__(self, requested: str, skipped: Sequence[Skipped]) -> None:
+    skipped: all of them, in the order they were tried. instead: a device string that may serve, None for none.
+    """
+
+    def __init__(self, requested: str, skipped: Sequence[Skipped], instead: str | None = None) -> None:
         tried = f"{len(skipped)} backend{'s' * (len(skipped) != 1)} tried"
         hints = [one.error.hint for one in skipped if one.error.hint is not None]
-        hints.append("install a package that provides one of these backends, or choose another device")
+        kinds = {one.kind for one in skipped if one.kind is not None}
+        more = f"`uadx devices{f' {kinds.pop()}' if len(kinds) == 1 else ''}` says more"
+        hints.append(f"install a package that provides it; {more}")
         super().__init__(f"{requested} is not usable: {tried}", hint=hints[0])
         self.skipped = tuple(skipped)
+        self.instead = instead
+
+    @property
+    def in_one_line(self) -> str:
+        reasons = "; ".join(str(one) for one in self.skipped)
+        return f"{self.message}: {reasons}"
 
     def render(self) -> str:
         lines = [f"error: {self.message}"]
         for one in self.skipped:
             lines.append(f"  {one}")
             lines += [f"    {line}" for line in (one.error.cause_text or "").strip().splitlines()]
-        if self.hint:
-            lines.append(f"  fix: {self.hint}")
+        lines.append(f"  fix: {self.hint}")
+        if self.instead:
+            lines.append(f"  or: run on another device, such as --device {self.instead}")
         return "\n".join(lines)

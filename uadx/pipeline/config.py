@@ -11,6 +11,7 @@ import msgspec
 import yaml
 from msgspec import Meta, Struct
 
+from uadx.api import Precision
 from uadx.errors import ConfigError
 from uadx.scoring.fusion import Fusion
 
@@ -31,8 +32,9 @@ class PipelineConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     model: bundle path, or "default". device: a device string. batch_size: images per inference. workers: threads
     that decode, score and draw. threshold: an image score; fpr: a false-alarm rate instead. fusion: `quantile`, or
-    `product` for the paper's formula. precision: f32 unless asked. max_pixels, url_timeout: limits on inputs, in
-    pixels and seconds.
+    `product` for the paper's formula. precision: f32 unless asked. fallback: the device to use where `device` cannot
+    be used; strict: refuse any fallback. verify: let the device repeat a golden vector before it is used.
+    devices_file: a devices.yaml. max_pixels, url_timeout: limits on inputs, in pixels and seconds.
     """
 
     model: str | None = None
@@ -42,7 +44,11 @@ class PipelineConfig(Struct, frozen=True, forbid_unknown_fields=True):
     threshold: float | None = None
     fpr: _Rate | None = None
     fusion: Fusion = "quantile"
-    precision: str = "f32"
+    precision: Precision = "f32"
+    fallback: str | None = None
+    strict: bool = False
+    verify: bool = True
+    devices_file: str | None = None
     max_pixels: _PositiveInt = 200_000_000
     url_timeout: Annotated[float, Meta(gt=0)] = 10.0
 
@@ -51,6 +57,8 @@ class PipelineConfig(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"`threshold` must be a number, not {self.threshold}")
         if self.threshold is not None and self.fpr is not None:
             raise ValueError("give `threshold` or `fpr`, not both")
+        if self.strict and self.fallback is not None:
+            raise ValueError(f"`strict` forbids the fallback {self.fallback!r}")
 
     def override(self, **explicit: Any) -> PipelineConfig:
         """This configuration with what was given explicitly; None leaves a field as it is.
@@ -92,6 +100,10 @@ Pipeline:
   fpr: null           # or the false-alarm rate the threshold is calibrated for, such as 0.01
   fusion: quantile    # or product: the paper's formula, for comparison
   precision: f32      # or bf16, f16, int8, auto where the device has it
+  fallback: null      # the device to use where `device` cannot be used; never chosen unasked
+  strict: false       # true: a fallback, here or on the command line, is an error
+  verify: true        # the device repeats one of the model's golden vectors before it is used
+  devices_file: null  # a devices.yaml; null: UADX_DEVICES, else the user's, else the shipped one
   max_pixels: 200000000
   url_timeout: 10.0   # seconds for one URL, all in all
 """

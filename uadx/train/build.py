@@ -14,10 +14,10 @@ from uadx import __version__
 from uadx.api import CompileOptions, ModelArtifact
 from uadx.bundle.manifest import SCHEMA, Input, Manifest, Teacher, Training
 from uadx.bundle.writer import check_replaceable, write_bundle
-from uadx.devices.resolve import open_model
+from uadx.devices.opened import open_model
 from uadx.errors import OutputError, UnavailableError, UsageError
 from uadx.files import write_whole
-from uadx.pipeline.inspector import run_batch
+from uadx.pipeline.batches import run_batch
 from uadx.scoring.calibration import Calibration
 from uadx.scoring.fusion import FUSIONS, Fusion, Scoring, anomaly_maps, image_scores, level_scales
 from uadx.stfpm import graph, reference

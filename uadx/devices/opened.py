@@ -1,0 +1,162 @@
+"""Opens a model on the devices that a string asks for: compiled on each, every placement checked, loads shared.
+
+`fallback` is the only way to another device than was asked for: it warns, and the reason stands in each result.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from uadx.api import CompiledModel, CompileOptions, DeviceRef, ModelArtifact
+from uadx.devices.placement import check_placement
+from uadx.devices.resolve import Located, Resolver
+from uadx.devices.unusable import Skipped
+from uadx.errors import CompileError, PlacementError, PluginError, UadxError, UadxWarning, UnavailableError
+from uadx.plugins import Plugins
+
+
+class Share:
+    """One device's part of a run. used: "openvino:CPU", as the runtime reports it; precision: likewise."""
+
+    def __init__(self, compiled: CompiledModel, used: str, precision: str) -> None:
+        self.compiled = compiled
+        self.used = used
+        self.precision = precision
+        self.in_flight = 0
+
+
+@dataclass
+class OpenedModel:
+    """A model on one device or several. requested: the device string as written, or the default.
+
+    backend: who serves it. skipped: the candidates that were passed over before, each with its reason.
+    fallback_reason: why the device that was asked for is not the one that runs, None where it is.
+    """
+
+    shares: Sequence[Share]
+    requested: str
+    backend: str
+    simulated: bool
+    skipped: tuple[Skipped, ...] = ()
+    fallback_reason: str | None = None
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+
+    @property
+    def compiled(self) -> CompiledModel:
+        """The model on the first device; the others have the same tensors and capabilities."""
+        return self.shares[0].compiled
+
+    @property
+    def used(self) -> str:
+        """All devices: "openvino:CPU", "torch:cuda:0,cuda:1"."""
+        return f"{self.backend}:{','.join(share.used.partition(':')[2] for share in self.shares)}"
+
+    @property
+    def precision(self) -> str:
+        """The precision that runs, the same on all devices."""
+        return self.shares[0].precision
+
+    @property
+    def async_depth(self) -> int:
+        """Requests that run side by side on all devices together."""
+        return sum(share.compiled.capabilities.async_depth for share in self.shares)
+
+    def borrow(self) -> Share:
+        """The device with the fewest batches under way, one more counted on it; give it back when that is done."""
+        with self._lock:
+            share = min(self.shares, key=lambda share: share.in_flight)
+            share.in_flight += 1
+            return share
+
+    def give_back(self, share: Share, _: Future[object] | None = None) -> None:
+        """One batch of a borrowed device is done."""
+        with self._lock:
+            share.in_flight -= 1
+
+    def close(self) -> None:
+        """Release all devices."""
+        for share in self.shares:
+            share.compiled.close()
+
+
+def open_model(
+    artifact: ModelArtifact,
+    device: str | None,
+    options: CompileOptions,
+    *,
+    fallback: str | None = None,
+    devices_file: Path | None = None,
+) -> OpenedModel:
+    """Compile a model for a device string; None means UADX_DEVICE, else the default of devices.yaml.
+
+    fallback: the device string to use where `device` cannot be used here, with a UadxWarning.
+
+    Raises DeviceSyntaxError for the strings, ConfigError for devices.yaml, UnavailableError with a reason for each
+    candidate, PluginError, CompileError, and PlacementError where the runtime did not do as asked.
+    """
+    resolver = Resolver(device, devices_file)
+    second = None if fallback is None else Resolver(fallback, devices_file)
+    try:
+        return _open(artifact, resolver, options)
+    except (UnavailableError, PluginError, PlacementError) as error:
+        if second is None:
+            raise
+        reason = error.in_one_line
+        opened = _open(artifact, second, options)
+        warnings.warn(f"{reason}; running on {opened.used}, the fallback that was asked for", UadxWarning, stacklevel=2)
+        opened.requested, opened.fallback_reason = resolver.requested, reason
+        return opened
+
+
+def _open(artifact: ModelArtifact, resolver: Resolver, options: CompileOptions) -> OpenedModel:
+    def compile_all(located: Located) -> tuple[Located, list[Share]]:
+        if artifact.format not in (formats := located.spec.formats):
+            raise UnavailableError(
+                f"it takes {', '.join(formats)} models and not {artifact.format}", backend=located.name
+            )
+        with ExitStack() as opened:  # closes those before one that fails
+            shares = []
+            for ref in located.refs:
+                share = _compile(artifact, located, ref, options, resolver.plugins)
+                opened.callback(share.compiled.close)
+                shares.append(share)
+            opened.pop_all()
+        return located, shares
+
+    (located, shares), skipped = resolver.first(compile_all)
+    return OpenedModel(shares, resolver.requested, located.name, located.spec.simulated, skipped)
+
+
+def _compile(
+    artifact: ModelArtifact, located: Located, ref: DeviceRef, options: CompileOptions, plugins: Plugins
+) -> Share:
+    try:
+        compiled = located.backend.compile(artifact, ref, options)
+    except Exception as error:
+        failure = error if isinstance(error, UadxError) else _compile_error(located.name, error)
+        failure.hint = failure.hint or plugins.explain(located.name, error)
+        raise failure from (None if failure is error else error)
+    try:
+        placement = compiled.placement()
+        check_placement(placement, ref, located.name, options)
+    except BaseException:
+        compiled.close()
+        raise
+    return Share(compiled, f"{located.name}:{placement.device}", placement.precision)
+
+
+def _compile_error(backend: str, error: Exception) -> CompileError:
+    return CompileError(
+        "the model could not be compiled",
+        backend=backend,
+        stage="compiling",
+        cause_text=f"{type(error).__name__}: {error}",
+    )

@@ -1,0 +1,26 @@
+"""Is the model where it was asked to be? The tripwire for every silent fallback of a runtime."""
+
+from __future__ import annotations
+
+from uadx.api import CompileOptions, DeviceRef, Placement
+from uadx.errors import PlacementError
+
+
+def check_placement(placement: Placement, ref: DeviceRef, backend: str, options: CompileOptions) -> None:
+    """Raise PlacementError where the runtime reports another device or precision than was asked for."""
+    if _first(placement.device) != _first(ref.selector):
+        raise PlacementError(
+            f"{backend}:{ref.selector} was asked for, but the model runs on {backend}:{placement.device}",
+            hint=f"ask for it by name, if that is wanted: --device {backend}:{placement.device}",
+        )
+    if options.precision not in ("auto", placement.precision):
+        runs = "does not say which it runs" if placement.precision == "unknown" else f"runs in {placement.precision}"
+        raise PlacementError(
+            f"{backend}:{placement.device} was asked for {options.precision}, but {runs}",
+            hint="--precision auto leaves it to the runtime; each result says which precision ran",
+        )
+
+
+def _first(selector: str) -> str:
+    """Runtimes call the first device "GPU" and "GPU.0", or "CUDAExecutionProvider" and "...:0"."""
+    return selector.removesuffix(".0").removesuffix(":0")

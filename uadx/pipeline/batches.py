@@ -1,0 +1,57 @@
+"""Batches of any size through a model that takes only some: split where too large, padded where its size is fixed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uadx.api import CompiledModel
+from uadx.bundle.reader import Bundle
+from uadx.errors import BundleError
+
+
+def submit_batch(model: CompiledModel, batch: NDArray[np.uint8]) -> Future[dict[str, NDArray[Any]]]:
+    """Start a batch of any size: uint8 RGB [N, H, W, 3] at the model's size -> level maps float32 [N, h, w]."""
+    limit = model.capabilities.static_batch or model.capabilities.max_batch or len(batch)
+    if len(batch) == limit or (len(batch) < limit and model.capabilities.static_batch is None):
+        return model.submit({"image": batch})
+    done: Future[dict[str, NDArray[Any]]] = Future()
+    try:
+        parts = [_infer_padded(model, batch[at : at + limit]) for at in range(0, len(batch), limit)]
+        done.set_result({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+    except Exception as error:  # the future carries it to the caller
+        done.set_exception(error)
+    return done
+
+
+def run_batch(model: CompiledModel, batch: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    """The same, waited for."""
+    return submit_batch(model, batch).result()
+
+
+def check_fits(compiled: CompiledModel, bundle: Bundle) -> None:
+    """A model whose hashes are right may still be another one: raises BundleError where its tensors are not the
+    manifest's."""
+    size = bundle.manifest.input
+    taken = {(spec.name, spec.shape[1:], spec.dtype) for spec in compiled.inputs}
+    given = {spec.name for spec in compiled.outputs}
+    fits = taken == {(size.name, (size.height, size.width, 3), size.dtype)}
+    if not fits or not given >= set(bundle.manifest.scoring.levels):
+        raise BundleError(
+            f"{bundle.path}: {bundle.artifact.path.name} does not fit its manifest",
+            cause_text=f"it takes {sorted(taken)} and gives {sorted(given)}",
+            hint="a bundle is what `uadx train` writes",
+        )
+
+
+def _infer_padded(model: CompiledModel, part: NDArray[np.uint8]) -> Mapping[str, NDArray[Any]]:
+    fixed = model.capabilities.static_batch
+    if fixed is None or len(part) == fixed:
+        return model.infer({"image": part})
+    padding = np.zeros((fixed - len(part), *part.shape[1:]), part.dtype)
+    outputs = model.infer({"image": np.concatenate([part, padding])})
+    return {name: value[: len(part)] for name, value in outputs.items()}

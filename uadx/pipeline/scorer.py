@@ -1,0 +1,125 @@
+"""From level maps to results: fused, scored, judged against the threshold, regions found. Knows no device."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uadx.bundle.reader import Bundle
+from uadx.errors import InferenceError, InputError
+from uadx.images.sources import Source
+from uadx.result import Result
+from uadx.scoring.fusion import Fusion, anomaly_maps, image_scores
+from uadx.scoring.regions import find_regions
+
+
+@dataclass
+class Item:
+    """One input on its way: what decode made of it, or why it could not."""
+
+    source: Source
+    image: NDArray[np.uint8] | None
+    fitted: NDArray[np.uint8] | None
+    error: InputError | None
+    decode_ms: float
+
+
+@dataclass
+class Inferred:
+    """A group of items, the level maps of those that were decoded, and the result's `device` that made them."""
+
+    items: list[Item]
+    maps: dict[str, NDArray[np.float32]]
+    infer_ms: float
+    device: Mapping[str, Any]
+
+
+class Scorer:
+    """One bundle's scoring by one fusion. load: reads an image again when its result is asked for it later."""
+
+    def __init__(self, bundle: Bundle, fusion: Fusion, load: Callable[[Source], NDArray[np.uint8]]) -> None:
+        self.fusion: Fusion = fusion
+        self.calibration = bundle.calibration(fusion)
+        self._scoring = bundle.manifest.scoring
+        self._size = (bundle.manifest.input.height, bundle.manifest.input.width)
+        self._model = {"name": bundle.manifest.name, "sha256": bundle.sha256}
+        self._load = load
+
+    def results(self, inferred: Inferred, threshold: float) -> list[Result]:
+        """One result for each item. Raises InferenceError where a score is not a number."""
+        start = time.perf_counter()
+        feature_maps, scores = np.empty((0, 0, 0), np.float32), np.empty(0)
+        if inferred.maps:
+            feature_maps = anomaly_maps(inferred.maps, self._scoring, self.fusion, self._size)
+            scores = image_scores(feature_maps, self._scoring, self.fusion)
+        good = iter(zip(feature_maps, scores, strict=True))
+        fusion_ms = ms_since(start) / max(1, len(scores))
+        results = []
+        for item in inferred.items:
+            fields = self._fields(item, threshold, inferred.device)
+            if item.error is not None:
+                fields["error"] = {"type": item.error.kind, "message": item.error.in_one_line}
+                results.append(Result(fields, item.source, self._load, error=item.error))
+                continue
+            start = time.perf_counter()
+            feature_map, score = next(good)
+            if not np.isfinite(score):  # NaN > threshold is False, and would be a verdict of OK
+                raise _no_number(inferred.device, item.source)
+            result = self._inspected(item, fields, feature_map.copy(), float(score))
+            fields["ms"]["infer"] = round(inferred.infer_ms, 3)
+            fields["ms"]["score"] = round(fusion_ms + ms_since(start), 3)
+            results.append(result)
+        return results
+
+    def _inspected(self, item: Item, fields: dict[str, Any], feature_map: NDArray[np.float32], score: float) -> Result:
+        assert item.image is not None
+        height, width = item.image.shape[:2]
+        is_anomaly = score > fields["threshold"]
+        fields |= {
+            "image_size": [height, width],
+            "score": score,
+            "is_anomaly": is_anomaly,
+            "p_value": self.calibration.p_value(score),
+        }
+        result = Result(fields, item.source, self._load, feature_map=feature_map)
+        result.hold(item.image, None)
+        if is_anomaly:
+            anomaly_map = result.anomaly_map
+            result.regions = find_regions(anomaly_map, fields["threshold"])
+            fields["regions"] = [region.as_json() for region in result.regions]
+            result.hold(item.image, anomaly_map)
+        return result
+
+    def _fields(self, item: Item, threshold: float, device: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "input_path": item.source.label,
+            "image_size": None,
+            "score": None,
+            "threshold": threshold,
+            "is_anomaly": None,
+            "p_value": None,
+            "regions": [],
+            "model": dict(self._model),
+            "device": dict(device),
+            "ms": {"decode": round(item.decode_ms, 3), "infer": None, "score": None},
+            "error": None,
+        }
+
+
+def _no_number(device: Mapping[str, Any], source: Source) -> InferenceError:
+    return InferenceError(
+        f"{device['used']} gave level maps that are not numbers for {source.label}",
+        backend=device["backend"],
+        stage="scoring",
+        hint="the precision may overflow: try --precision f32; or the model's weights are damaged",
+    )
+
+
+def ms_since(start: float) -> float:
+    """Milliseconds since a time.perf_counter()."""
+    return (time.perf_counter() - start) * 1e3
