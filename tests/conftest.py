@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +68,31 @@ def uadx(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         return Finished(int(stopped.value.code or 0), out, err)
 
     return call
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Path]]:
+    """install("acme", {"module.py": text}, acme="module"): as pip would, for this test only.
+
+    Returns its .dist-info."""
+    modules: list[str] = []
+
+    def install_distribution(distribution: str, files: dict[str, str], **backends: str) -> Path:
+        site = tmp_path / distribution
+        info = site / f"{distribution}-1.5.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.5\n")
+        lines = [f"{name} = {module}" for name, module in backends.items()]
+        (info / "entry_points.txt").write_text("\n".join(["[uadx.backends]", *lines]))
+        for name, text in files.items():
+            (site / name).write_text(text)
+            modules.append(name.removesuffix(".py"))
+        monkeypatch.syspath_prepend(site)
+        return info
+
+    yield install_distribution
+    for module in modules:
+        sys.modules.pop(module, None)
 
 
 @pytest.fixture(scope="session")

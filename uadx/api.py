@@ -32,6 +32,7 @@ API_VERSION = _ApiVersion(1)
 Array: TypeAlias = "NDArray[np.generic[Any]]"
 """Any NumPy array; a string, because this module must be cheap to import."""
 
+Maturity: TypeAlias = Literal["verified", "unverified"]
 Precision: TypeAlias = Literal["f32", "bf16", "f16", "int8", "auto"]
 
 hookspec = pluggy.HookspecMarker("uadx")
@@ -63,7 +64,7 @@ class BackendSpec:
     sdk_modules: tuple[str, ...] = ()
     visible_env: tuple[str, ...] = ()
     simulated: bool = False
-    maturity: Literal["verified", "unverified"] = "unverified"
+    maturity: Maturity = "unverified"
     evidence: str = ""
 
 
@@ -72,7 +73,8 @@ class DeviceInfo:
     """One device that a backend sees. selector: the runtime's own name for it ("CPU", "GPU.0").
 
     kind: its key in devices.yaml, or None where it is reached only as `backend:selector` (OpenVINO's GPU is not
-    uadx's `gpu`). index: its logical number within the kind. memory: bytes, or None where unknown.
+    uadx's `gpu`). index: its logical number within the kind. memory: bytes, or None where unknown. maturity: where
+    it is another than the backend's, as for a device that its makers had no card of.
     """
 
     selector: str
@@ -82,6 +84,7 @@ class DeviceInfo:
     index: int = 0
     memory: int | None = None
     precisions: tuple[str, ...] = ("f32",)
+    maturity: Maturity | None = None
 
 
 @dataclass(frozen=True)

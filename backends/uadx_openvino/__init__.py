@@ -13,6 +13,8 @@ SPEC = BackendSpec(
     install_hint="pip install openvino",
     docs="https://docs.openvino.ai",
     sdk_modules=("openvino",),
+    maturity="verified",
+    evidence="its CPU device passes the conformance kit in this project's tests; Intel GPUs and NPUs are unverified",
 )
 
 

@@ -101,6 +101,7 @@ class OpenVINOBackend(Backend):
             vendor=name.partition("(")[0].partition(" ")[0].lower(),
             kind="cpu" if selector == "CPU" else None,
             precisions=tuple(known[each] for each in known if each in capabilities),
+            maturity=None if selector == "CPU" else "unverified",
         )
 
     def _properties(self, options: CompileOptions) -> dict[str, Any]:

@@ -16,6 +16,8 @@ COMMANDS = {
     "run": ("uadx.cli.run", "Inspect images: verdicts, heat maps, results.jsonl."),
     "train": ("uadx.cli.train", "Train a model bundle on good images."),
     "info": ("uadx.cli.info", "Show what a model bundle is and what its threshold means."),
+    "devices": ("uadx.cli.devices", "List what can be typed after --device here, and why not the rest."),
+    "verify": ("uadx.cli.verify", "Check that a device repeats a model's golden vectors."),
     "config": ("uadx.cli.config", "Write a pipeline configuration file."),
     "demo": ("uadx.cli.demo", "Make pictures of a demo product, inspect them, show the results."),
 }

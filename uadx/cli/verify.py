@@ -1,0 +1,65 @@
+"""`uadx verify`: does this device repeat the model's golden vectors?"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from uadx.cli.progress import shown_warnings
+
+if TYPE_CHECKING:
+    from uadx.parity import Parity
+
+
+@click.command()
+@click.option("--model", "-m", metavar="MODEL", default="default", help="Bundle, directory or .zip.")
+@click.option("--device", "-d", metavar="DEVICE", help="See `uadx devices`.")
+@click.option("--precision", type=click.Choice(["f32", "bf16", "f16", "int8", "auto"]), default="f32")
+@click.option("--devices-file", metavar="FILE", type=click.Path(path_type=Path), help="A devices.yaml of your own.")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def command(model: str, device: str | None, precision: str, devices_file: Path | None, as_json: bool) -> None:
+    """Run a bundle's golden vectors on a device and compare the level maps, scores and verdicts with the reference.
+
+    What a device may differ by depends on the precision that really ran. Exit code 6 where it differs by more.
+    """
+    from contextlib import closing
+    from functools import partial
+
+    from uadx.api import CompileOptions
+    from uadx.bundle.reader import open_bundle
+    from uadx.devices.opened import open_model
+    from uadx.parity import compare, require
+    from uadx.pipeline.batches import check_fits, run_batch
+
+    bundle = open_bundle(model)
+    options = CompileOptions(precision=precision)  # type: ignore[arg-type]  # checked by click
+    with shown_warnings():
+        opened = open_model(bundle.artifact, device, options, devices_file=devices_file)
+    with closing(opened):
+        check_fits(opened.compiled, bundle)
+        found = [
+            (share.used, compare(bundle, partial(run_batch, share.compiled), share.precision))
+            for share in opened.shares
+        ]
+    if as_json:
+        click.echo(json.dumps([{"device": used, "passed": p.passed, **asdict(p)} for used, p in found], indent=4))
+    else:
+        for used, parity in found:
+            _print(used, parity)
+    for used, parity in found:
+        require(parity, used, opened.backend)
+
+
+def _print(used: str, parity: Parity) -> None:
+    allowed = parity.tolerance
+    click.echo(f"{used} ({parity.precision}), {parity.images} golden images")
+    click.echo(f"  {'':8}{'largest':>12}{'mean':>12}")
+    for name, level in parity.levels.items():
+        click.echo(f"  {name:8}{level.maximum:12.2g}{level.mean:12.2g}")
+    click.echo(f"  {'allowed':8}{allowed.maximum:12.2g}{allowed.mean:12.2g}")
+    click.echo(f"  score differs by {parity.score:.2g} at most, {parity.flips} of {parity.images} verdicts changed")
+    click.echo(f"  {'passed' if parity.passed else 'FAILED'}")

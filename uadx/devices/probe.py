@@ -1,0 +1,56 @@
+"""The child's side of `uadx devices`: open one backend, list its devices, answer in JSON.
+
+Run in a process of its own by uadx.devices.probing, because an SDK may hang, abort or print when it is loaded. The
+answer goes to the original standard output; what the SDK prints there goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from uadx.errors import PluginError, UadxError
+from uadx.plugins import Plugins
+
+
+def probe(name: str, options: Mapping[str, object]) -> dict[str, Any]:
+    """What one backend says: status, reason and fix; its spec, devices and versions as far as they are known."""
+    plugins = Plugins()
+    answer: dict[str, Any] = {"status": "ok", "reason": "", "fix": "", "spec": None, "devices": [], "versions": {}}
+    try:
+        answer["spec"] = asdict(plugins.spec(name))
+        backend = plugins.open(name, options)
+        answer["versions"] = dict(backend.versions())
+        answer["devices"] = [asdict(device) for device in backend.devices()]
+    except UadxError as error:
+        status = plugins.load(name).status if isinstance(error, PluginError) else "unavailable"
+        answer |= {"status": _status(status, error), "reason": _reason(error), "fix": error.hint or ""}
+    except Exception as error:
+        answer |= {"status": "broken", "reason": f"{type(error).__name__}: {error}", "fix": ""}
+        answer["fix"] = plugins.explain(name, error) or "tell its authors"
+    return answer
+
+
+def _status(plugin: str, error: UadxError) -> str:
+    if plugin == "ok":  # the plugin's own module is sound, its factory is not
+        return "broken"
+    missing = isinstance(error.__cause__, ModuleNotFoundError)
+    return "not installed" if plugin == "unavailable" and missing else plugin
+
+
+def _reason(error: UadxError) -> str:
+    """Without the name of the backend, which stands beside it."""
+    return error.in_one_line.partition(": ")[2] if isinstance(error, PluginError) else error.in_one_line
+
+
+def main() -> None:
+    """Answer on the standard output that the parent reads, whatever the SDK writes there."""
+    answer_to = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    name, options = sys.argv[1:]
+    json.dump(probe(name, json.loads(options)), answer_to)
+    answer_to.close()
