@@ -74,7 +74,8 @@ class DeviceInfo:
 
     kind: its key in devices.yaml, or None where it is reached only as `backend:selector` (OpenVINO's GPU is not
     uadx's `gpu`). index: its logical number within the kind. memory: bytes, or None where unknown. maturity: where
-    it is another than the backend's, as for a device that its makers had no card of.
+    it is another than the backend's, as for a device that its makers had no card of. unusable: why a device that is
+    seen cannot be used, such as a missing driver; empty where it can.
     """
 
     selector: str
@@ -85,6 +86,7 @@ class DeviceInfo:
     memory: int | None = None
     precisions: tuple[str, ...] = ("f32",)
     maturity: Maturity | None = None
+    unusable: str = ""
 
 
 @dataclass(frozen=True)

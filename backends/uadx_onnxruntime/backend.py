@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -29,14 +30,13 @@ from uadx.api import (
     Placement,
     TensorSpec,
 )
-from uadx.errors import CompileError, InferenceError, PlacementError, UnavailableError
+from uadx.errors import CompileError, ConfigError, InferenceError, PlacementError, UnavailableError
 from uadx.request_pool import RequestPool
+from uadx_onnxruntime.cuda import cards
+from uadx_onnxruntime.providers import CPU, CUDA, NOT_A_DEVICE, first_device, reported, request
 
 if TYPE_CHECKING:
     from uadx.api import Array
-
-CPU = "CPUExecutionProvider"
-CUDA = "CUDAExecutionProvider"
 
 _SILENT = 4  # fatal errors only: what the runtime would print is in the exceptions, or is found by _load_failure
 # DequantizeLinear as a node's op_type (field 4 of NodeProto, 16 bytes) in a serialised model
@@ -53,17 +53,41 @@ class OnnxRuntimeBackend(Backend):
         self._ort.disable_telemetry_events()
 
     def devices(self) -> Sequence[DeviceInfo]:
-        found = []
         available = self._ort.get_available_providers()
-        if CPU in available:
-            found.append(DeviceInfo(CPU, "CPU", "any", kind="cpu"))
-        if CUDA in available:
-            # how many there are, and whether any, is not known before a session is made
-            found.append(DeviceInfo(f"{CUDA}:0", "CUDA device 0", "nvidia", kind="gpu"))
-        return found
+        found = [DeviceInfo(CPU, "CPU", "any", kind="cpu")] if CPU in available else []
+        if sys.platform != "darwin":
+            found += self._cuda_devices(available)
+        return found + [
+            DeviceInfo(first_device(name), name, "", precisions=(), maturity="unverified")
+            for name in available
+            if name not in {*NOT_A_DEVICE, CUDA}
+        ]
+
+    def _cuda_devices(self, available: Sequence[str]) -> list[DeviceInfo]:
+        if CUDA not in available:
+            reason = "this onnxruntime is built without CUDA: install onnxruntime-gpu in its place"
+            return [DeviceInfo(f"{CUDA}:0", "CUDA", "nvidia", "gpu", precisions=(), unusable=reason)]
+        unusable = self._load_failure(CUDA) or ""
+        try:
+            found = [(card.name, card.memory) for card in cards()]
+        except UnavailableError as error:
+            return [DeviceInfo(f"{CUDA}:0", "CUDA", "nvidia", "gpu", precisions=(), unusable=error.in_one_line)]
+        return [
+            DeviceInfo(
+                f"{CUDA}:{index}",
+                name,
+                "nvidia",
+                kind="gpu",
+                index=index,
+                memory=memory,
+                maturity="unverified",
+                unusable=unusable,
+            )
+            for index, (name, memory) in enumerate(found)
+        ]
 
     def compile(self, artifact: ModelArtifact, device: DeviceRef, options: CompileOptions) -> CompiledModel:
-        provider, _, index = device.selector.partition(":")
+        provider, _, asked = device.selector.partition(":")
         available = self._ort.get_available_providers()
         if provider not in available:
             raise UnavailableError(
@@ -84,25 +108,26 @@ class OnnxRuntimeBackend(Backend):
             session = self._ort.InferenceSession(
                 str(artifact.path),
                 settings,
-                providers=[(provider, self._provider_options(provider, index, options))],
+                providers=[(provider, request(provider, asked, options.precision, self._given(provider)))],
                 enable_fallback=0,
             )
         except Exception as error:
             raise self._compile_failure(provider, artifact, error) from error
         quantised = _QUANTISED in artifact.path.read_bytes()
-        return OnnxRuntimeModel(session, _read_back(session, quantised), depth)
+        return OnnxRuntimeModel(session, _read_back(session, asked, quantised), depth)
 
     def versions(self) -> Mapping[str, str]:
         return {"onnxruntime": self._ort.__version__}
 
-    def _provider_options(self, provider: str, index: str, options: CompileOptions) -> dict[str, str]:
+    def _given(self, provider: str) -> Mapping[str, object]:
+        """The provider's options in devices.yaml."""
         given = self.options.get(provider, {})
-        chosen = {name: str(value) for name, value in given.items()} if isinstance(given, Mapping) else {}
-        if provider != CPU:
-            chosen["device_id"] = index or "0"
-        if provider == CUDA and options.precision == "f32":
-            chosen["use_tf32"] = "0"  # 10 bits of mantissa, and the default of CUDA's own libraries
-        return chosen
+        if not isinstance(given, Mapping):
+            raise ConfigError(
+                f"options.onnxruntime.{provider} is {given!r}, not the provider's options by name",
+                hint=f"write options: {{onnxruntime: {{{provider}: {{name: value}}}}}}",
+            )
+        return given
 
     def _compile_failure(self, provider: str, artifact: ModelArtifact, error: Exception) -> Exception:
         if provider != CPU and (words := self._load_failure(provider)) is not None:
@@ -118,7 +143,8 @@ class OnnxRuntimeBackend(Backend):
                 backend="onnxruntime",
                 stage="compiling",
                 cause_text=str(error),
-                hint="choose another device; uadx does not let a part of the model run on the CPU unasked",
+                hint="the provider refused its options or its device, or lacks an operator; uadx lets no part of "
+                "the model run on the CPU unasked: choose another device",
             )
         return CompileError(
             f"ONNX Runtime does not compile {artifact.path} for {provider}",
@@ -201,20 +227,10 @@ def _tensor_spec(node: Any) -> TensorSpec:
     return TensorSpec(node.name, shape, names.get(node.type, node.type[len("tensor(") : -1]))
 
 
-def _read_back(session: Any, quantised: bool) -> Placement:
-    """The provider that the session has, and the precision where the provider's options tell it.
-
-    The CPU provider runs a graph as it is written. A provider that may change the precision and does not say so is
-    "unknown", which fits no request but "auto".
-    """
+def _read_back(session: Any, asked: str, quantised: bool) -> Placement:
+    """The provider that the session has, and what that reports of itself. A quantised graph runs as it is written."""
     provider = session.get_providers()[0]
-    options = session.get_provider_options()[provider]
-    precision = "unknown"
+    device, precision = reported(provider, asked, session.get_provider_options()[provider])
     if quantised and provider in (CPU, CUDA):
         precision = "int8"
-    elif provider == CPU:
-        precision = "f32"
-    elif provider == CUDA:
-        precision = "f32" if options.get("use_tf32") == "0" else "tf32"
-    device = provider if provider == CPU else f"{provider}:{options.get('device_id', '0')}"
     return Placement(device, precision, {"providers": ",".join(session.get_providers())})

@@ -120,15 +120,25 @@ class OpenVINOBackend(Backend):
                 f"openvino:{selector} would let OpenVINO choose the device",
                 hint=f"name one: openvino:{', openvino:'.join(self._core.available_devices)}",
             )
+        available = self._core.available_devices
+        if {selector, f"{selector}.0", selector.removesuffix(".0")} & set(available):
+            return
+        near = [name for name in available if name.lower() == selector.lower()]
+        raise UnavailableError(
+            f"OpenVINO has no device {selector!r} here; it has: {', '.join(available)}",
+            backend="openvino",
+            stage=f"opening {selector}",
+            cause_text=self._why_absent(selector),
+            hint=f"write it as OpenVINO does: --device openvino:{near[0]}" if near else None,
+        )
+
+    def _why_absent(self, selector: str) -> str | None:
+        """The runtime's words, which are a missing driver more often than a misspelt name."""
         try:
             self._core.get_property(selector, "FULL_DEVICE_NAME")
         except Exception as error:
-            raise UnavailableError(
-                f"OpenVINO has no device {selector!r} here; it has: {', '.join(self._core.available_devices)}",
-                backend="openvino",
-                stage=f"opening {selector}",
-                cause_text=str(error),
-            ) from error
+            return str(error)
+        return None
 
 
 class OpenVINOModel(CompiledModel):

@@ -1,6 +1,7 @@
 """What is particular to ONNX Runtime: one provider, and none of its three ways to the CPU."""
 
 import shutil
+import sys
 
 import pytest
 
@@ -51,6 +52,15 @@ def test_a_provider_whose_libraries_do_not_load_is_unavailable_in_the_words_of_t
         compiled("onnxruntime:CUDAExecutionProvider:0")
     assert "cannot open shared object file" in caught.value.cause_text
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" in onnxruntime.get_available_providers() or sys.platform == "darwin",
+    reason="needs an onnxruntime without CUDA on a machine that could have it",
+)
+def test_a_wheel_without_cuda_says_why_there_is_no_gpu(backend):
+    (gpu,) = [device for device in backend("onnxruntime").devices() if device.kind == "gpu"]
+    assert gpu.unusable == "this onnxruntime is built without CUDA: install onnxruntime-gpu in its place"
 
 
 def test_the_processor_is_listed(backend):

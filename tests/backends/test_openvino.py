@@ -81,6 +81,18 @@ def test_an_unknown_device_is_refused_with_those_there_are(compiled):
     assert 'Device with "TPU" name is not registered' in caught.value.cause_text
 
 
+@pytest.mark.parametrize("selector", ["CPU:3", "CPU.1"])
+def test_a_number_that_does_not_exist_is_a_missing_device_and_not_a_broken_model(selector, compiled):
+    with pytest.raises(UnavailableError, match=rf"OpenVINO has no device '{selector}' here; it has: .*CPU"):
+        compiled(f"openvino:{selector}")
+
+
+def test_another_case_is_answered_with_the_spelling_of_the_runtime(compiled):
+    with pytest.raises(UnavailableError) as caught:
+        compiled("openvino:cpu")
+    assert caught.value.hint == "write it as OpenVINO does: --device openvino:CPU"
+
+
 @pytest.mark.parametrize("selector", ["AUTO", "AUTO:CPU", "HETERO:CPU", "MULTI:CPU"])
 def test_a_device_that_chooses_for_itself_is_refused(selector, compiled):
     with pytest.raises(UsageError, match=f"^openvino:{selector} would let OpenVINO choose") as caught:

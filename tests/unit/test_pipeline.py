@@ -248,3 +248,9 @@ def test_every_backend_repeats_the_golden_vectors_of_the_shipped_bundle():
             maps = pipeline.inspector.level_maps(golden.images)
             for name, expected in golden.maps.items():
                 np.testing.assert_allclose(maps[name], expected, atol=1e-4, err_msg=f"{device} {name}")
+
+
+@pytest.mark.parametrize("arguments", [{"pipeline": 3}, {"pipeline": None}, {"model": 3}, {"device": 3}])
+def test_an_argument_of_another_type_is_a_usage_error(arguments):
+    with pytest.raises(UsageError):
+        create_pipeline(**arguments)

@@ -45,7 +45,7 @@ class AcmeModel(CompiledModel):
 
 class AcmeBackend(Backend):
     def devices(self):
-        return [DeviceInfo("card0", "Acme 9", "acme", "npu", 0), DeviceInfo("card1", "Acme 9", "acme", "npu", 1)]
+        return [DeviceInfo("card0", "Acme 9", "acme", "npu", 0), DeviceInfo("card1", "Acme 9", "acme", "npu", 1{listed})]
     def compile(self, artifact, device, options):
         {compile}
         model = AcmeModel()
@@ -93,10 +93,10 @@ def open_on(artifact):
 def acme(install, tmp_path):
     """A third party's backend for npu, and a devices file that puts it before the others."""
 
-    def install_acme(runs_on="self.device.selector", compile="pass", kinds=("npu",), simulated=False):
+    def install_acme(runs_on="self.device.selector", compile="pass", kinds=("npu",), simulated=False, listed=""):
         files = {
             "acme_plugin.py": PLUGIN.format(kinds=kinds, simulated=simulated),
-            "acme_backend.py": BACKEND.format(runs_on=runs_on, compile=compile),
+            "acme_backend.py": BACKEND.format(runs_on=runs_on, compile=compile, listed=listed),
         }
         install("acme", files, acme="acme_plugin")
         path = tmp_path / "devices.yaml"
@@ -150,7 +150,7 @@ def test_a_device_that_nothing_serves_is_an_error_with_a_reason_for_each_candida
     assert caught.value.render() == (
         "error: npu:0 is not usable: 1 backend tried\n"
         "  ascend: no installed package provides the backend 'ascend'\n"
-        "  fix: install a package that provides it; `uadx devices npu` says more\n"
+        "  fix: see what there is, and why not the rest: `uadx devices npu`\n"
         "  or: run on another device, such as --device cpu"
     )
 
@@ -211,6 +211,16 @@ def test_one_engine_may_hold_the_model_twice(open_on):
     opened = open_on("openvino:CPU,CPU")
     assert opened.used == "openvino:CPU,CPU"
     assert opened.async_depth == 2 * opened.compiled.capabilities.async_depth
+
+
+def test_a_device_that_is_seen_and_cannot_be_used_is_passed_over_with_its_reason(open_on, acme):
+    path = acme(listed=", unusable='driver 3 is too old'")
+    with pytest.raises(NoUsableDeviceError) as caught:
+        open_on("npu:1", devices_file=path)
+    assert caught.value.render().splitlines()[1:3] == [
+        "  acme (acme 1.5): its npu:1 (Acme 9) cannot be used",
+        "    driver 3 is too old",
+    ]
 
 
 def test_one_missing_of_several_devices_is_an_error_that_names_it(open_on, acme):

@@ -91,7 +91,7 @@ def test_a_new_good_score_exceeds_the_threshold_as_rarely_as_stated():
 def test_a_rate_that_the_images_cannot_certify_is_refused_with_the_number_it_takes():
     with pytest.raises(UsageError) as caught:
         Calibration([0.1] * 50).threshold(0.01)
-    assert caught.value.message == ("50 calibration images certify false-alarm rates of 0.02 and more, not 0.01")
+    assert caught.value.message == ("50 calibration images certify false-alarm rates of 0.01961 and more, not 0.01")
     assert caught.value.hint == (
         "calibrate with at least 99 held-out good images, or set the score itself: --threshold"
     )

@@ -75,7 +75,11 @@ def _folder(ctx: click.Context, param: click.Parameter, value: str) -> Path:
     help=f"Comma-separated, any of {','.join(FORMATS)}.",
 )
 @click.option("--threshold", type=float, help="An image is NG above this score, whatever the calibration says.")
-@click.option("--fpr", type=float, help="Share of good images that may be called NG, such as 0.01.")
+@click.option(
+    "--fpr",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Share of good images that may be called NG, such as 0.01.",
+)
 @click.option("--batch-size", type=click.IntRange(1), help="Images per inference. Default: what suits the device.")
 @click.option("--workers", type=click.IntRange(1), help="Threads that decode, score and draw. Default: one per core.")
 @click.option("--precision", type=click.Choice(["f32", "bf16", "f16", "int8", "auto"]), help="Default: f32.")

@@ -122,11 +122,13 @@ def _rows(name: str, plugins: Plugins, answer: Mapping[str, Any]) -> Iterable[Ro
     for device in answer["devices"]:
         maturity = device["maturity"] or spec["maturity"]
         status = "SIMULATED" if spec["simulated"] else "ok" if maturity == "verified" else "unverified"
+        reason = device["unusable"]
         yield Row(
             f"{name}:{device['selector']}",
             name,
             provider,
-            status,
+            "unavailable" if reason else status,
+            reason,
             kind=f"{device['kind']}:{device['index']}" if device["kind"] else None,
             name=device["name"],
             vendor=device["vendor"],

@@ -14,9 +14,13 @@ def check_placement(placement: Placement, ref: DeviceRef, backend: str, options:
             hint=f"ask for it by name, if that is wanted: --device {backend}:{placement.device}",
         )
     if options.precision not in ("auto", placement.precision):
-        runs = "does not say which it runs" if placement.precision == "unknown" else f"runs in {placement.precision}"
+        if placement.precision == "unknown":
+            raise PlacementError(
+                f"{backend}:{placement.device} was asked for {options.precision}, but does not say what it runs",
+                hint="--precision auto takes what it runs, and holds its numbers to those of f32",
+            )
         raise PlacementError(
-            f"{backend}:{placement.device} was asked for {options.precision}, but {runs}",
+            f"{backend}:{placement.device} was asked for {options.precision}, but runs in {placement.precision}",
             hint="--precision auto leaves it to the runtime; each result says which precision ran",
         )
 

@@ -13,12 +13,12 @@ from typing import Annotated, Any, Literal
 
 import click
 import msgspec
-import yaml
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 import uadx
 from uadx.devices.grammar import NAME
 from uadx.errors import ConfigError
+from uadx.yaml_file import read_yaml
 
 ENVIRONMENT = "UADX_DEVICES"
 FILE = "devices.yaml"
@@ -102,16 +102,7 @@ def _users() -> Path | None:
 
 
 def _read(path: Path) -> _File:
-    try:
-        content = yaml.safe_load(path.read_bytes())
-    except OSError as error:
-        raise ConfigError(
-            f"the devices file {path} cannot be read",
-            cause_text=str(error),
-            hint=f"correct --devices-file or {ENVIRONMENT}, or leave both out",
-        ) from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML", cause_text=str(error)) from error
+    content = read_yaml(path, "devices", f"correct --devices-file or {ENVIRONMENT}, or leave both out")
     try:
         return msgspec.convert(content, _File)
     except msgspec.ValidationError as error:

@@ -76,7 +76,9 @@ class Resolver:
                     if candidate.kind is None:
                         raise
                     warnings.warn(f"{error.message}; passed over for {self.requested}", UadxWarning, stacklevel=3)
-                skipped.append(Skipped(candidate.kind, self.plugins.describe(candidate.backend), error))
+                skipped.append(
+                    Skipped(candidate.kind, candidate.backend, self.plugins.describe(candidate.backend), error)
+                )
         raise NoUsableDeviceError(self.requested, skipped, instead=self._instead())
 
     def candidates(self, request: Device | None = None) -> Iterator[Candidate]:
@@ -146,4 +148,11 @@ def _refs(backend: Backend, candidate: Candidate) -> tuple[DeviceRef, ...]:
             backend=candidate.backend,
             hint=f"name one that it sees: `uadx devices {candidate.kind}` lists them" if of_kind else None,
         )
-    return tuple(DeviceRef(of_kind[i].selector, candidate.kind, i) for i in candidate.indices)
+    chosen = [of_kind[index] for index in candidate.indices]
+    if bad := next((device for device in chosen if device.unusable), None):
+        raise UnavailableError(
+            f"its {bad.kind}:{bad.index} ({bad.name}) cannot be used",
+            backend=candidate.backend,
+            cause_text=bad.unusable,
+        )
+    return tuple(DeviceRef(device.selector, device.kind, device.index) for device in chosen)

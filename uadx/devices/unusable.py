@@ -13,6 +13,7 @@ class Skipped:
     """A candidate that was passed over. provider: "openvino (uadx 0.1.0)". kind: None for a named backend."""
 
     kind: str | None
+    backend: str
     provider: str
     error: UadxError
 
@@ -29,9 +30,9 @@ class NoUsableDeviceError(UnavailableError):
     def __init__(self, requested: str, skipped: Sequence[Skipped], instead: str | None = None) -> None:
         tried = f"{len(skipped)} backend{'s' * (len(skipped) != 1)} tried"
         hints = [one.error.hint for one in skipped if one.error.hint is not None]
-        kinds = {one.kind for one in skipped if one.kind is not None}
-        more = f"`uadx devices{f' {kinds.pop()}' if len(kinds) == 1 else ''}` says more"
-        hints.append(f"install a package that provides it; {more}")
+        names = {one.kind or one.backend for one in skipped}
+        listing = f"uadx devices {names.pop()}" if len(names) == 1 else "uadx devices"
+        hints.append(f"see what there is, and why not the rest: `{listing}`")
         super().__init__(f"{requested} is not usable: {tried}", hint=hints[0])
         self.skipped = tuple(skipped)
         self.instead = instead

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-import yaml
 from msgspec import Meta, Struct
 
 from uadx.api import Precision
 from uadx.errors import ConfigError
 from uadx.scoring.fusion import Fusion
+from uadx.yaml_file import read_yaml
 
 NAME = "anomaly_detection"
 _PositiveInt = Annotated[int, Meta(ge=1)]
@@ -113,18 +113,7 @@ T = TypeVar("T")
 
 def load_config(path: Path) -> ConfigFile:
     """Read a configuration file. Raises ConfigError that names the file and the field."""
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"the pipeline file {path} cannot be read",
-            cause_text=str(error),
-            hint=f"write one: uadx config {NAME} --save-path DIR",
-        ) from error
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML", cause_text=str(error)) from error
+    content = read_yaml(path, "pipeline", f"write one: uadx config {NAME} --save-path DIR")
     return _convert({} if content is None else content, ConfigFile, str(path))
 
 
@@ -132,8 +121,9 @@ def _convert(content: object, kind: type[T], where: str) -> T:
     try:
         return msgspec.convert(content, kind)
     except (msgspec.ValidationError, ValueError) as error:
+        text = str(error)
         raise ConfigError(
             f"{where}: not a valid configuration",
-            cause_text=str(error),
+            cause_text=text if "$" in text else f"{text} - at `$`",
             hint=f"see every key with its meaning: uadx config {NAME}",
         ) from error

@@ -103,12 +103,16 @@ def create_pipeline(
             f"create_pipeline has no argument {unknown[0]!r}",
             hint=f"it takes pipeline, device, model and {', '.join(PipelineConfig.__struct_fields__[2:])}",
         )
+    if not isinstance(model, (str, os.PathLike, type(None))):
+        raise UsageError(f"model is {model!r}, not a path", hint="a bundle that `uadx train` wrote: model='my_model'")
     model = None if model is None else os.fspath(model)
     return Pipeline(find_config(pipeline).Pipeline.override(device=device, model=model, **settings))
 
 
 def find_config(pipeline: str | os.PathLike[str]) -> ConfigFile:
     """The configuration a pipeline argument means: the built-in one by name, or a file."""
+    if not isinstance(pipeline, (str, os.PathLike)):
+        raise UsageError(f"pipeline is {pipeline!r}, not a name", hint=f"the pipeline is {NAME!r}, or a .yaml file")
     if str(pipeline) == NAME:
         return ConfigFile()
     path = Path(pipeline)

@@ -39,7 +39,7 @@ class Calibration:
         rank = math.ceil((count + 1) * (1 - fpr) - 1e-9)
         if rank > count:
             raise UsageError(
-                f"{count} calibration images certify false-alarm rates of {self.lowest_fpr:.2g} and more, not {fpr:g}",
+                f"{count} calibration images certify false-alarm rates of {self.lowest_fpr:.4g} and more, not {fpr:g}",
                 hint=f"calibrate with at least {math.ceil(1 / fpr - 1e-9) - 1} held-out good images, "
                 f"or set the score itself: --threshold",
             )
