@@ -1,4 +1,4 @@
-"""How long `uadx --help` and `python -c pass` take, interleaved: python benchmarks/startup.py"""
+"""How long the commands that load no engine and `python -c pass` take, interleaved: python benchmarks/startup.py"""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ RUNS = 21
 COMMANDS = {
     "python -c pass": [sys.executable, "-c", "pass"],
     "uadx --help": [sys.executable, "-m", "uadx", "--help"],
+    "uadx devices --no-probe": [sys.executable, "-m", "uadx", "devices", "--no-probe"],
     "uadx run --help": [sys.executable, "-m", "uadx", "run", "--help"],
 }
 
@@ -23,7 +24,7 @@ def main() -> None:
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             times[name].append((time.perf_counter() - start) * 1e3)
     for name, values in times.items():
-        print(f"{name:<16} median {statistics.median(values):6.1f} ms   least {min(values):6.1f} ms")
+        print(f"{name:<24} median {statistics.median(values):6.1f} ms   least {min(values):6.1f} ms")
 
 
 if __name__ == "__main__":

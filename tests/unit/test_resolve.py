@@ -45,7 +45,7 @@ class AcmeModel(CompiledModel):
 
 class AcmeBackend(Backend):
     def devices(self):
-        return [DeviceInfo("card0", "Acme 9", "acme", "npu", 0), DeviceInfo("card1", "Acme 9", "acme", "npu", 1{listed})]
+        return [DeviceInfo("card0", "Acme 9", "acme", "npu"), DeviceInfo("card1", "Acme 9", "acme", "npu", 1{listed})]
     def compile(self, artifact, device, options):
         {compile}
         model = AcmeModel()
