@@ -29,7 +29,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         os.replace(temporary, path)
     except OSError as error:
         raise OutputError(
-            f"{path} cannot be written", cause_text=str(error), hint="choose another place: --output DIR"
+            f"{path} cannot be written", cause_text=str(error), hint="make room there, or choose another place"
         ) from error
     finally:
         with contextlib.suppress(OSError):

@@ -20,6 +20,7 @@ COMMANDS = {
     "verify": ("uadx.cli.verify", "Check that a device repeats a model's golden vectors."),
     "config": ("uadx.cli.config", "Write a pipeline configuration file."),
     "demo": ("uadx.cli.demo", "Make pictures of a demo product, inspect them, show the results."),
+    "conformance": ("uadx.cli.conformance", "Prove that a backend keeps its promises on a device."),
 }
 
 

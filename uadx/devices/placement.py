@@ -8,7 +8,7 @@ from uadx.errors import PlacementError
 
 def check_placement(placement: Placement, ref: DeviceRef, backend: str, options: CompileOptions) -> None:
     """Raise PlacementError where the runtime reports another device or precision than was asked for."""
-    if _first(placement.device) != _first(ref.selector):
+    if not same_device(placement.device, ref.selector):
         raise PlacementError(
             f"{backend}:{ref.selector} was asked for, but the model runs on {backend}:{placement.device}",
             hint=f"ask for it by name, if that is wanted: --device {backend}:{placement.device}",
@@ -25,6 +25,6 @@ def check_placement(placement: Placement, ref: DeviceRef, backend: str, options:
         )
 
 
-def _first(selector: str) -> str:
+def same_device(one: str, other: str) -> bool:
     """Runtimes call the first device "GPU" and "GPU.0", or "CUDAExecutionProvider" and "...:0"."""
-    return selector.removesuffix(".0").removesuffix(":0")
+    return one.removesuffix(".0").removesuffix(":0") == other.removesuffix(".0").removesuffix(":0")
