@@ -1,0 +1,5 @@
+from uadx.testing import BackendConformance
+
+
+class TestExample(BackendConformance):
+    device = "example:0"
