@@ -17,7 +17,8 @@ from uadx.api import DeviceInfo
 
 def devices() -> Iterator[DeviceInfo]:
     """All of them; a kind of card that this torch or this machine cannot use has its reason in `unusable`."""
-    yield DeviceInfo("cpu", f"CPU ({platform.machine()})", "any", "cpu", precisions=("f32", "bf16"))
+    half = ("f16",) if _convolves_in_half_precision() else ()
+    yield DeviceInfo("cpu", f"CPU ({platform.machine()})", "any", "cpu", precisions=("f32", "bf16", *half))
     yield from _cuda()
     if torch.backends.mps.is_available():
         yield DeviceInfo("mps", "Apple GPU", "apple", precisions=("f32", "f16"), maturity="unverified")
@@ -25,6 +26,16 @@ def devices() -> Iterator[DeviceInfo]:
         for index in range(torch.xpu.device_count()):
             card = torch.xpu.get_device_properties(index)
             yield _card(f"xpu:{index}", card, "intel", None, index)
+
+
+def _convolves_in_half_precision() -> bool:
+    """Newer releases do on the CPU: slowly, but it shows what float16 makes of a model."""
+    try:
+        one = torch.ones(1, 1, 1, 1, dtype=torch.float16)
+        torch.nn.functional.conv2d(one, one)
+    except RuntimeError:
+        return False
+    return True
 
 
 def _cuda() -> Iterator[DeviceInfo]:
