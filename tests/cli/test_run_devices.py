@@ -52,6 +52,71 @@ def test_results_of_several_devices_come_in_input_order_and_name_their_own_devic
     assert "on openvino:CPU,CPU (f32)" in done.out
 
 
+PLUGIN = """
+from uadx.api import BackendSpec, hookimpl
+
+@hookimpl
+def uadx_backends():
+    return [BackendSpec(name="acme", api=1, factory="acme_backend:AcmeBackend", kinds=("npu",), summary="a test",
+                        install_hint="none")]
+"""
+# two cards that take one batch at a time and answer when it is done: what a plain vendor's call does
+BACKEND = """
+import time
+from uadx.api import Backend, Capabilities, CompiledModel, DeviceInfo, DeviceRef, Placement
+from uadx.plugins import Plugins
+
+class AcmeModel(CompiledModel):
+    def __init__(self, inner, selector):
+        self.inner, self.selector, self.inputs, self.outputs = inner, selector, inner.inputs, inner.outputs
+        self.capabilities = Capabilities("f32", {limits})
+    def placement(self): return Placement(self.selector, "f32")
+    def infer(self, batch):
+        assert len(batch["image"]) == self.capabilities.static_batch or not self.capabilities.static_batch
+        time.sleep(0.05)
+        {fault}
+        return self.inner.infer(batch)
+    def close(self): self.inner.close()
+
+class AcmeBackend(Backend):
+    def devices(self): return [DeviceInfo(f"card{{n}}", "Acme", "acme", "npu", n) for n in (0, 1)]
+    def compile(self, artifact, device, options):
+        inner = Plugins().open("openvino", {{}}).compile(artifact, DeviceRef("CPU"), options)
+        return AcmeModel(inner, device.selector)
+"""
+
+
+@pytest.fixture
+def acme(install, tmp_path):
+    """A devices file whose npu is two cards of a third party."""
+
+    def install_acme(limits="", fault="pass"):
+        files = {"acme_plugin.py": PLUGIN, "acme_backend.py": BACKEND.format(limits=limits, fault=fault)}
+        install("acme", files, acme="acme_plugin")
+        path = tmp_path / "devices.yaml"
+        path.write_text("version: 1\nkinds: {npu: {backends: [acme]}}\n")
+        return path
+
+    return install_acme
+
+
+@pytest.mark.parametrize("limits", ["", "static_batch=2"])
+def test_two_cards_that_take_one_batch_at_a_time_both_work(run, results, acme, limits):
+    run("--device", "npu:0,1", "--devices-file", acme(limits), "--batch-size", 1)
+    used = [result["device"]["used"] for result in results() if result["error"] is None]
+    assert set(used) == {"acme:card0", "acme:card1"}
+    assert [result["is_anomaly"] for result in results()] == [False, True, False, None]
+
+
+def test_a_card_that_fails_in_a_run_ends_it_with_its_name(run, acme):
+    path = acme(fault="if self.selector == 'card1' and len(batch['image']) == 1: raise OSError('card lost')")
+    done = run("--device", "npu:0,1", "--devices-file", path, "--batch-size", 1, "--no-verify")
+    assert done.code == 7
+    assert done.err.endswith(
+        "error: acme:card1 failed while it ran the model\n  acme while inference\n    OSError: card lost\n"
+    )
+
+
 def test_a_devices_file_says_which_backend_serves_a_kind(run, results, tmp_path):
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     path = tmp_path / "devices.yaml"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,16 +18,28 @@ from uadx.devices.resolve import Located, Resolver
 from uadx.devices.unusable import Skipped
 from uadx.errors import CompileError, PlacementError, PluginError, UadxError, UadxWarning, UnavailableError
 from uadx.plugins import Plugins
+from uadx.request_pool import RequestPool
 
 
 class Share:
-    """One device's part of a run. used: "openvino:CPU", as the runtime reports it; precision: likewise."""
+    """One device's part of a run. used: "openvino:CPU", as the runtime reports it; precision: likewise.
+
+    pool: threads of its own, one for each request that it takes at a time, where the run is shared: a backend whose
+    submit returns only when the batch is done would else keep the other devices waiting.
+    """
 
     def __init__(self, compiled: CompiledModel, used: str, precision: str) -> None:
         self.compiled = compiled
         self.used = used
         self.precision = precision
         self.in_flight = 0
+        self.pool: RequestPool | None = None
+
+    def close(self) -> None:
+        """Wait for what is under way and release the device."""
+        if self.pool is not None:
+            self.pool.close()
+        self.compiled.close()
 
 
 @dataclass
@@ -48,6 +59,9 @@ class OpenedModel:
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
+        if len(self.shares) > 1:
+            for share in self.shares:
+                share.pool = RequestPool(share.compiled.capabilities.async_depth, f"uadx-{share.used}")
 
     @property
     def compiled(self) -> CompiledModel:
@@ -76,7 +90,7 @@ class OpenedModel:
             share.in_flight += 1
             return share
 
-    def give_back(self, share: Share, _: Future[object] | None = None) -> None:
+    def give_back(self, share: Share) -> None:
         """One batch of a borrowed device is done."""
         with self._lock:
             share.in_flight -= 1
@@ -84,7 +98,7 @@ class OpenedModel:
     def close(self) -> None:
         """Release all devices."""
         for share in self.shares:
-            share.compiled.close()
+            share.close()
 
 
 def open_model(

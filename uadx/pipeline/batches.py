@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from uadx.api import CompiledModel
 from uadx.bundle.reader import Bundle
+from uadx.devices.opened import Share
 from uadx.errors import BundleError
 
 
@@ -28,8 +30,15 @@ def submit_batch(model: CompiledModel, batch: NDArray[np.uint8]) -> Future[dict[
     return done
 
 
+def start_batch(share: Share, batch: NDArray[np.uint8]) -> Future[dict[str, NDArray[Any]]]:
+    """The same on one of several devices, none of which waits for another."""
+    if share.pool is None:
+        return submit_batch(share.compiled, batch)
+    return share.pool.submit(partial(run_batch, share.compiled, batch))
+
+
 def run_batch(model: CompiledModel, batch: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-    """The same, waited for."""
+    """submit_batch, waited for."""
     return submit_batch(model, batch).result()
 
 

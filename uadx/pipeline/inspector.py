@@ -23,7 +23,7 @@ from uadx.images.decode import Limits, load
 from uadx.images.preprocess import fit
 from uadx.images.sources import Source
 from uadx.parity import compare, require
-from uadx.pipeline.batches import check_fits, run_batch, submit_batch
+from uadx.pipeline.batches import check_fits, run_batch, start_batch
 from uadx.pipeline.config import PipelineConfig
 from uadx.pipeline.scorer import Inferred, Item, Scorer, ms_since
 from uadx.pipeline.stream import grouped, staged
@@ -116,7 +116,7 @@ class Inspector:
             else:
                 done.set_exception(_as_inference_error(error, share, self.opened.backend))
 
-        submit_batch(share.compiled, np.stack(fitted)).add_done_callback(finish)
+        start_batch(share, np.stack(fitted)).add_done_callback(finish)
         return done
 
     def _device_fields(self, used: str) -> dict[str, Any]:
