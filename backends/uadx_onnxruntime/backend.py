@@ -207,7 +207,7 @@ class OnnxRuntimeModel(CompiledModel):
         return InferenceError(
             f"onnxruntime:{self._placement.device} failed while it ran the model",
             backend="onnxruntime",
-            stage="inference",
+            stage="running the model",
             cause_text=cause,
         )
 

@@ -194,7 +194,7 @@ class OpenVINOModel(CompiledModel):
         return InferenceError(
             f"openvino:{self._placement.device} failed while it ran the model",
             backend="openvino",
-            stage="inference",
+            stage="running the model",
             cause_text=cause,
         )
 

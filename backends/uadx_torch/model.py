@@ -87,7 +87,7 @@ class TorchModel(CompiledModel):
         return InferenceError(
             f"torch:{self._placement.device} failed while it ran the model",
             backend="torch",
-            stage="inference",
+            stage="running the model",
             cause_text=cause,
         )
 

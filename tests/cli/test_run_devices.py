@@ -113,7 +113,7 @@ def test_a_card_that_fails_in_a_run_ends_it_with_its_name(run, acme):
     done = run("--device", "npu:0,1", "--devices-file", path, "--batch-size", 1, "--no-verify")
     assert done.code == 7
     assert done.err.endswith(
-        "error: acme:card1 failed while it ran the model\n  acme while inference\n    OSError: card lost\n"
+        "error: acme:card1 failed while it ran the model\n  acme while running the model\n    OSError: card lost\n"
     )
 
 

@@ -173,6 +173,6 @@ def _as_inference_error(error: BaseException, share: Share, backend: str) -> Bas
     return InferenceError(
         f"{share.used} failed while it ran the model",
         backend=backend,
-        stage="inference",
+        stage="running the model",
         cause_text=f"{type(error).__name__}: {error}",
     )

@@ -116,7 +116,7 @@ class ExampleModel(CompiledModel):
         return InferenceError(
             f"example:{self._placement.device} did not run the model",
             backend="example",
-            stage="inference",
+            stage="running the model",
             cause_text=cause,
         )
 
