@@ -51,6 +51,7 @@ class BackendSpec:
     sdk_modules: import names whose absence means "not installed".
     visible_env: the vendor's visible-devices variables, shown to the user and never edited.
     maturity: "verified" once the conformance kit ran on real hardware; evidence says where.
+    discovery: "module:function" that takes a uadx.machine.Machine, imports no SDK and gives Findings; "" for none.
     """
 
     name: str
@@ -66,6 +67,17 @@ class BackendSpec:
     simulated: bool = False
     maturity: Maturity = "unverified"
     evidence: str = ""
+    discovery: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a machine has or lacks, found without the SDK. what: "card", "driver", "SDK". text: what was
+    found, or what was looked for, one line."""
+
+    what: str
+    present: bool
+    text: str
 
 
 @dataclass(frozen=True)
@@ -238,6 +250,7 @@ __all__ = [
     "CompiledModel",
     "DeviceInfo",
     "DeviceRef",
+    "Finding",
     "MemoryInfo",
     "ModelArtifact",
     "Placement",

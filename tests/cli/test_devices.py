@@ -221,6 +221,24 @@ def test_a_backend_without_a_device_is_unavailable(acme, rows):
     assert (row["status"], row["reason"]) == ("unavailable", "it sees no device")
 
 
+def test_what_the_machine_shows_without_the_sdk_is_told_apart(acme, uadx, rows):
+    discovery = """
+
+from uadx.api import Finding
+
+def discover(machine):
+    nodes = machine.names("/dev", "null")
+    return [Finding("card", bool(nodes), f"/dev/{nodes[0]}"), Finding("driver", False, "no /proc/acme")]
+"""
+    acme(PLUGIN.replace('kinds=("npu",)', 'kinds=("npu",), discovery="acme_plugin:discover"') + discovery,
+         sdk="import acme_sdk")  # fmt: skip
+    (row,) = rows("acme")
+    assert [finding["what"] for finding in row["findings"]] == ["card", "driver"]
+    out = uadx("devices", "acme").out
+    assert "    card: /dev/null\n    driver: no /proc/acme\n    the package 'acme_sdk' is not installed" in out
+    assert "    card, no driver\n    the package 'acme_sdk' is not installed" in uadx("devices").out
+
+
 def test_without_probing_no_sdk_and_no_foreign_plugin_is_loaded(acme):
     acme("raise SystemExit('imported')")
     code = """

@@ -38,13 +38,13 @@ def command(only: str | None, probe: bool, timeout: float, devices_file: Path | 
     if as_json:
         click.echo(json.dumps(listing.as_json(), indent=4))
         return
-    for line in _table(listing.rows):
+    for line in _table(listing.rows, in_full=only is not None):
         click.echo(line)
     for line in _kinds(listing, probe):
         click.echo(line)
 
 
-def _table(rows: tuple[Row, ...]) -> Iterator[str]:
+def _table(rows: tuple[Row, ...], *, in_full: bool) -> Iterator[str]:
     cells = [_cells(row) for row in rows]
     widths = [max(len(line[column]) for line in (_HEADINGS, *cells)) for column in range(len(_HEADINGS) - 1)]
 
@@ -54,6 +54,11 @@ def _table(rows: tuple[Row, ...]) -> Iterator[str]:
     yield click.style(f"{aligned(_HEADINGS)}  {_HEADINGS[-1]}", bold=True)
     for row, line in zip(rows, cells, strict=True):
         yield f"{aligned(line)}  {click.style(row.status, fg=_COLOURS.get(row.status, 'red'))}"
+        if in_full:
+            for finding in row.findings:
+                yield f"    {finding['what']}: {finding['text']}"
+        elif row.findings:
+            yield "    " + ", ".join(f"{'' if f['present'] else 'no '}{f['what']}" for f in row.findings)
         if row.reason:
             yield f"    {row.reason}"
         if row.fix:

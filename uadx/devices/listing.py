@@ -25,7 +25,8 @@ class Row:
 
     status: ok; unverified (works here, and its makers have not shown the conformance kit on this hardware);
     SIMULATED; not installed; unavailable; broken; conflict; incompatible; blocked; not probed.
-    visible: the vendor's visible-devices variables and their values. memory: bytes.
+    visible: the vendor's visible-devices variables and their values. memory: bytes. findings: what the machine shows
+    of it without the SDK.
     """
 
     device: str | None
@@ -41,6 +42,7 @@ class Row:
     precisions: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     visible: Mapping[str, str | None] = field(default_factory=dict)
+    findings: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,10 @@ def _rows(name: str, plugins: Plugins, answer: Mapping[str, Any]) -> Iterable[Ro
         if status == "ok":
             status, reason = "unavailable", "it sees no device"
         fix = answer["fix"] or (spec.get("install_hint", "") if status == "unavailable" else "")
-        yield Row(None, name, provider, status, reason, fix, visible=visible, versions=answer["versions"])
+        findings = tuple(answer.get("findings", ()))
+        yield Row(
+            None, name, provider, status, reason, fix, visible=visible, versions=answer["versions"], findings=findings
+        )
     for device in answer["devices"]:
         maturity = device["maturity"] or spec["maturity"]
         status = "SIMULATED" if spec["simulated"] else "ok" if maturity == "verified" else "unverified"

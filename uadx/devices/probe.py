@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from importlib import import_module
 from typing import Any
 
+from uadx.api import BackendSpec, Finding
 from uadx.errors import PluginError, UadxError
+from uadx.machine import Machine
 from uadx.plugins import Plugins
 
 
@@ -21,8 +24,11 @@ def probe(name: str, options: Mapping[str, object]) -> dict[str, Any]:
     """What one backend says: status, reason and fix; its spec, devices and versions as far as they are known."""
     plugins = Plugins()
     answer: dict[str, Any] = {"status": "ok", "reason": "", "fix": "", "spec": None, "devices": [], "versions": {}}
+    answer["findings"] = []
     try:
-        answer["spec"] = asdict(plugins.spec(name))
+        spec = plugins.spec(name)
+        answer["spec"] = asdict(spec)
+        answer["findings"] = [asdict(finding) for finding in _discover(spec)]
         backend = plugins.open(name, options)
         answer["versions"] = dict(backend.versions())
         answer["devices"] = [asdict(device) for device in backend.devices()]
@@ -33,6 +39,14 @@ def probe(name: str, options: Mapping[str, object]) -> dict[str, Any]:
         answer |= {"status": "broken", "reason": f"{type(error).__name__}: {error}", "fix": ""}
         answer["fix"] = plugins.explain(name, error) or "tell its authors"
     return answer
+
+
+def _discover(spec: BackendSpec) -> Iterable[Finding]:
+    if not spec.discovery:
+        return []
+    module, _, function = spec.discovery.partition(":")
+    findings: Iterable[Finding] = getattr(import_module(module), function)(Machine())
+    return findings
 
 
 def _status(plugin: str, error: UadxError) -> str:
