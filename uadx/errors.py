@@ -120,13 +120,14 @@ class InputError(UadxError):
     """One input that cannot be inspected. It becomes a result with `error` and never ends a run.
 
     kind: a stable snake_case word for programs: not_found, empty, unreadable, not_an_image, truncated,
-    too_large, animated, fetch_failed, timeout, unsupported.
+    too_large, too_small, animated, fetch_failed, timeout, unsupported.
     """
 
     exit_code = EXIT_INPUTS_FAILED
 
     def __init__(self, kind: str, message: str, *, cause_text: str | None = None) -> None:
         super().__init__(message, cause_text=cause_text)
+        self.args = (kind, message)  # what unpickling calls it with
         self.kind = kind
 
 

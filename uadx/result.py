@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from uadx.errors import InputError
+from uadx.errors import InputError, UsageError
 from uadx.files import write_whole
 from uadx.images.sources import Source
 from uadx.scoring.fusion import upsample
@@ -25,6 +26,8 @@ class Result(Mapping[str, Any]):
     """One inspected image, or one input that could not be inspected (then `error` is set, score and verdict None).
 
     Keys: input_path, image_size [H, W], score, threshold, is_anomaly, p_value, regions, model, device, ms, error.
+    It shares nothing with other results or the pipeline. It can be copied, and pickled but where it was read from
+    standard input; where its picture came from a file, that is read again when `image` or `img` is asked for.
     """
 
     def __init__(
@@ -47,7 +50,8 @@ class Result(Mapping[str, Any]):
         self.error = error
 
     def __getitem__(self, key: str) -> Any:
-        return self._fields[key]
+        value = self._fields[key]
+        return copy.deepcopy(value) if isinstance(value, (dict, list)) else value
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._fields)
@@ -63,8 +67,8 @@ class Result(Mapping[str, Any]):
 
     @property
     def json(self) -> dict[str, Any]:
-        """The fields as a dictionary of plain JSON values."""
-        return dict(self._fields)
+        """The fields as a dictionary of plain JSON values: a copy, all the way down."""
+        return copy.deepcopy(self._fields)
 
     @property
     def image(self) -> NDArray[np.uint8]:
@@ -113,8 +117,10 @@ class Result(Mapping[str, Any]):
     ) -> Path:
         """Write the fields to save_path, or into it as NAME.json where it is no .json file.
 
-        The sub-directories of a directory input are kept, so that equal file names do not overwrite each other.
+        The sub-directories of a directory input are kept, so that equal file names do not overwrite each other; a
+        ".." in a path becomes "__", so that nothing is written above save_path. Raises OutputError.
         """
+        _check_path(save_path)
         path = self._target(save_path, frozenset({".json"}), f"{self.source.output.name}.json")
         text = json.dumps(self._fields, indent=indent, ensure_ascii=ensure_ascii) + "\n"
         write_whole(path, text.encode("utf-8", "backslashreplace"))
@@ -123,8 +129,13 @@ class Result(Mapping[str, Any]):
     def save_to_img(self, save_path: str | os.PathLike[str]) -> Path | None:
         """Write the overlay to save_path, or into it under the input's file name where it is no picture file.
 
+        A picture file is one whose name ends in .png, .jpg, .jpeg, .bmp or .webp; any other name, "x.foo" too, is a
+        folder and made where it is missing. Below it the input's sub-directories are kept and a ".." in a path
+        becomes "__". Raises OutputError.
+
         Returns where it was written; None, and nothing written, for an input that could not be inspected.
         """
+        _check_path(save_path)
         if self.error is not None:
             return None
         name = self.source.output.name
@@ -148,6 +159,11 @@ class Result(Mapping[str, Any]):
         if path.suffix.lower() in suffixes and not path.is_dir():
             return path
         return path / self.source.output.with_name(name)
+
+
+def _check_path(save_path: object) -> None:
+    if not isinstance(save_path, (str, os.PathLike)):
+        raise UsageError(f"save_path is {save_path!r}, not a path", hint="name a file or a folder: 'overlays/'")
 
 
 def encode_image(image: NDArray[np.uint8], suffix: str) -> bytes:

@@ -44,6 +44,33 @@ def test_the_table_has_a_row_for_each_kind_and_easy_kinds_reach_the_mark(shown):
         assert float(rows[kind][3]) > 0.7, rows[kind]
 
 
+def test_a_line_below_the_table_says_what_the_false_alarm_rate_means(shown):
+    line = shown.splitlines()[9]
+    assert re.fullmatch(
+        r"false-alarm rate 0\.01: the threshold is set so that of 1,000 good parts about 10 or fewer are called NG; "
+        r"here it was \d of 40",
+        line,
+    )
+
+
+def test_a_second_demo_takes_the_folder_of_the_first_and_counts_only_its_own_pictures(shown, folder, uadx):
+    out = folder / "out"
+    (out / "product" / "test" / "good" / "mine.png").write_bytes((out / "product/test/hole/000.png").read_bytes())
+    again = uadx("demo", "--output", out)
+    assert again.code == 0, again.err
+    assert again.out.splitlines()[1].split()[:2] == ["good", "40"]
+
+
+def test_a_folder_with_files_of_ones_own_is_refused_and_left_as_it_was(uadx, tmp_path):
+    (tmp_path / "mine.txt").write_text("precious")
+    run = uadx("demo", "--output", tmp_path)
+    assert run.code == 2
+    assert run.err.startswith(
+        f"error: {tmp_path} holds files that are not the demo's\n  fix: name a folder that is empty"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
 def test_the_last_line_is_the_page(shown, folder):
     assert shown.splitlines()[-1] == f"look at it: {(folder / 'out' / 'index.html').as_uri()}"
 

@@ -70,7 +70,7 @@ def test_every_format_mirrors_the_directories_of_the_input(uadx, parts, tmp_path
     uadx("run", "--input", parts, "--output", out, "--format", ALL_FORMATS)
     written = sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
     names = ["a.png", "b.png", "sub/a.png"]
-    expected = ["results.csv", "results.jsonl", "run.json"]
+    expected = ["results.csv", "results.jsonl", "run.inputs", "run.json"]
     expected += [f"json/{name}.json" for name in [*names, "sub/broken.png"]]
     expected += [f"overlay/{name}.jpg" for name in names]
     expected += [f"{kind}/{name}.png" for kind in ("heatmap", "mask") for name in names]

@@ -27,6 +27,25 @@ def test_without_torch_training_says_which_extra_is_missing(uadx, product, tmp_p
     )
 
 
+WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from uadx.cli import main; main(sys.argv[1:])"
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        ((), 4, "training needs the package torch"),
+        (("--data", "nowhere"), 2, "--data nowhere is not a directory"),
+        (("--image-size", "100"), 2, "--image-size '100' is no size"),
+        (("--seed", "x"), 2, "--seed"),
+    ],
+)
+def test_a_wrong_argument_is_named_before_a_missing_torch(product, tmp_path, args, code, words):
+    command = [sys.executable, "-c", WITHOUT_TORCH, "train", "--data", str(product), "--output", str(tmp_path / "m")]
+    run = subprocess.run([*command, *args], capture_output=True, text=True, check=False)
+    assert run.returncode == code
+    assert words in run.stderr
+
+
 @pytest.fixture(scope="module")
 def trained(product, tmp_path_factory):
     """A bundle trained for two epochs on the demo product's 12 good images."""

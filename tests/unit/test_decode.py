@@ -26,7 +26,7 @@ from uadx.images.decode import Limits, load
 from uadx.images.header import is_image, read_header
 from uadx.images.sources import Source, expand
 
-DEFAULT = Limits()
+DEFAULT = Limits(min_side=1)  # pictures whose every pixel can be written down
 ROWS, COLUMNS = np.mgrid[:40, :60]
 RGB = np.stack([COLUMNS * 4, ROWS * 6, (COLUMNS + ROWS) * 2], -1).astype(np.uint8)
 BGR = np.ascontiguousarray(RGB[..., ::-1])
@@ -269,6 +269,19 @@ def test_a_cmyk_jpeg_has_its_colours():
 def test_a_single_pixel_is_a_picture(format: str):
     pixel = np.full((1, 1, 3), 200, np.uint8)
     assert np.abs(decode(encoded(pixel, format)).astype(int) - 200).max() <= 2
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 500), (500, 7)])
+def test_a_picture_with_a_side_below_8_pixels_is_too_small(shape: tuple[int, int]):
+    pixels = np.full((*shape, 3), 200, np.uint8)
+    for data in (pixels, encoded(pixels, "PNG")):
+        error = refusal(data, Limits())
+        assert error.kind == "too_small"
+        assert f"{shape[1]} x {shape[0]} pixels: no side may have fewer than 8" in error.message
+
+
+def test_a_picture_of_8_by_8_pixels_is_large_enough():
+    assert decode(np.zeros((8, 8, 3), np.uint8), Limits()).shape == (8, 8, 3)
 
 
 def test_a_bmp_stored_from_the_top_down_is_complete():

@@ -163,7 +163,10 @@ def test_a_redirect_away_from_http_is_refused(server: str, path: str, reason: st
 
 
 def test_redirects_in_a_circle_end(server: str):
-    assert refusal(f"{server}/circle").kind == "fetch_failed"
+    error = refusal(f"{server}/circle")
+    assert error.kind == "fetch_failed"
+    assert "infinite loop" in error.message
+    assert "\n" not in error.message
 
 
 def test_404_is_an_error_that_names_the_status(server: str):

@@ -100,6 +100,30 @@ def test_each_image_suffix_is_found_in_any_letter_case(suffix: str):
     assert outputs("d") == [f"a{suffix}", f"b{suffix.upper()}"]
 
 
+def test_files_of_a_directory_that_are_no_images_by_name_are_counted():
+    make("d/a.png", "d/notes.md", "d/sub/data.csv", "d/sub/b.png", "d/.hidden")
+    found = expand("d")
+    assert [str(source.output) for source in found] == ["a.png", "sub/b.png"]
+    assert found.skipped == 2
+
+
+def test_the_pictures_that_a_run_drew_are_no_input():
+    make("d/a.png", "d/run1/overlay/a.png.jpg", "d/run1/heatmap/x/a.png", "d/run1/mask/a.png", "d/run1/own.png")
+    record = {"run": {}, "finished": True, "counts": {}}
+    Path("d/run1/run.json").write_text(json.dumps(record))
+    assert outputs("d") == ["a.png", "run1/own.png"]
+    assert outputs("d/**/*.*g") == ["a.png", "run1/own.png"]
+    assert outputs("d/run1/mask") == ["a.png"]
+
+
+@pytest.mark.parametrize("text", [None, "[1]", "{}", "no json", '{"run": "a race"}'])
+def test_a_folder_called_mask_beside_another_s_run_json_is_a_folder(text: str | None):
+    make("d/mask/a.png")
+    if text is not None:
+        Path("d/run.json").write_text(text)
+    assert outputs("d") == ["mask/a.png"]
+
+
 def test_only_the_directory_itself_where_recursion_is_off():
     make("d/a.png", "d/sub/b.png")
     assert outputs("d", recursive=False) == ["a.png"]
@@ -214,6 +238,16 @@ def test_a_name_that_is_no_utf8_can_be_read_and_printed():
         assert decodes(source)
         json.dumps(source.label).encode()
         source.label.encode()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file names with newlines")
+def test_a_name_with_a_newline_is_shown_on_one_line():
+    make("d/a\nb\x1b.png", content=b"no image")
+    (only,) = expand("d")
+    assert only.label == "d/a\\nb\\x1b.png"
+    with pytest.raises(InputError, match="its content is not that"):
+        load(only, Limits())
+    assert "\n" not in refusal("d/a\nc").message
 
 
 def test_a_large_directory_takes_memory_for_its_entries_only():
@@ -340,7 +374,7 @@ def test_no_output_is_absolute_or_leaves_its_directory(folder: Path):
 
 def test_lists_nest_and_mix():
     make("a.png")
-    array = np.zeros((4, 5, 3), np.uint8)
+    array = np.zeros((8, 9, 3), np.uint8)
     inputs = ("a.png", [array, (PNG, {"img": array})], {"input": ["a.png", bytearray(PNG)]})
     assert labels(inputs) == ["a.png", "array[0]", "bytes[0]", "array[1]", "a.png", "bytes[1]"]
     assert errors(inputs) == [None] * 6
@@ -348,13 +382,24 @@ def test_lists_nest_and_mix():
 
 def test_bad_items_of_a_list_are_errors_of_their_own():
     make("a.png", "empty/readme.md")
-    bad = ["missing.png", "a.png", "empty", "x/*.png", 5, None, "", "a\0b", {"image": 1}, []]
-    assert errors(bad) == [
-        "not_found", None, "empty", "not_found", "unsupported",
-        "unsupported", "not_found", "not_found", "unsupported", "empty",
-    ]  # fmt: skip
+    bad = ["missing.png", "a.png", "empty", "x/*.png", "", "a\0b", []]
+    assert errors(bad) == ["not_found", None, "empty", "not_found", "not_found", "not_found", "empty"]
     assert labels(bad)[:5] == ["missing.png", "a.png", "empty", "x/*.png", "input[4]"]
     assert all(source.output.parts for source in expand(bad))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ([3], "a builtins.int as input[0]"),
+        (["a.png", None], "a builtins.NoneType as input[1]"),
+        (["a.png", (b"", [1.5])], "a builtins.float as input[1][1][0]"),
+        ([{"img": 3}], "a builtins.int as input[0]"),
+        (["a.png", {"image": "b.png"}], "input[1]: a mapping must have one of the keys"),
+    ],
+)
+def test_a_list_with_an_item_of_a_wrong_type_is_refused_at_once_and_the_item_named(inputs: Any, words: str):
+    assert words in refusal(inputs).message
 
 
 @pytest.mark.parametrize("inputs", [[], (), {"img": []}])
@@ -380,6 +425,15 @@ def test_bad_lines_of_a_list_file_are_errors_of_their_own():
     Path("lists/parts.list").write_text("missing.png\na.png\n")
     assert errors("lists/parts.list") == ["not_found", None]
     assert labels("lists/parts.list")[0] == os.path.join("lists", "missing.png")
+
+
+def test_an_error_of_a_list_file_names_the_list_and_the_line():
+    make("lists/a.png")
+    Path("lists/parts.txt").write_text("# parts\n\na.png\n  missing.png\n")
+    *_, last = expand("lists/parts.txt")
+    with pytest.raises(InputError) as caught:
+        load(last, Limits())
+    assert caught.value.message == f"{Path('lists/parts.txt')}, line 4: {Path('lists/missing.png')} does not exist"
 
 
 def test_a_list_file_that_names_itself_ends():
@@ -434,6 +488,21 @@ def test_standard_input_is_paths_line_by_line():
     ]
 
 
+def test_standard_input_is_paths_between_nuls_as_find_print0_writes_them():
+    make("a.png", "# b .png", " c\nd.png", "e/" + "x" * 200 + ".png")
+    names = [b"# b .png", b" c\nd.png", b"a.png", b"e/" + b"x" * 200 + b".png", b"missing.png"]
+    shown = "\n".join(through_stdin(b"".join(name + b"\0" for name in names)))
+    assert shown.count("(8, 9, 3)") == 4
+    assert shown.endswith("missing.png missing.png not_found")
+
+
+def test_an_error_of_standard_input_names_the_line():
+    code = STDIN.replace("error.kind", "error.message")
+    make("a.png")
+    assert "standard input, line 2: b.png does not exist" in run_python(code, content=b"a.png\nb.png\n")
+    assert "standard input, entry 2: b.png does not exist" in run_python(code, content=b"a.png\0b.png\0")
+
+
 def test_standard_input_may_be_one_image():
     assert through_stdin(PNG) == ["stdin stdin (8, 9, 3)"]
     assert through_stdin(PNG + bytes(5000)) == ["stdin stdin too_large"]
@@ -460,10 +529,13 @@ def test_arrays_and_bytes_have_numbered_names(wrap: Any):
     assert (data.label, str(data.output)) == ("bytes[0]", "bytes_0")
 
 
-def test_an_array_is_passed_on_as_it_is():
+def test_an_array_that_is_changed_later_does_not_change_what_is_inspected():
     array = np.zeros((4, 5, 3), np.uint8)
-    (only,) = expand(array)
-    assert only.data is array
+    sources = expand(array)
+    array[:] = 200
+    (only,) = sources
+    assert isinstance(only.data, np.ndarray)
+    assert not only.data.any()
 
 
 # what is refused when expand is called
@@ -500,6 +572,11 @@ def test_a_directory_without_images_is_refused(names: tuple[str, ...]):
     Path("d").mkdir()
     make(*names)
     assert "no image in d" in refusal("d").message
+
+
+def test_a_directory_whose_files_have_other_suffixes_is_told_of_globs():
+    make("d/a.raw")
+    assert "a quoted glob takes files of any name" in (refusal("d").hint or "")
 
 
 def test_images_only_below_a_directory_are_hinted_at_where_recursion_is_off():

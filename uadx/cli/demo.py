@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from uadx.demo.demo import Outcome
     from uadx.evaluation import Figures
 
 
@@ -41,8 +42,17 @@ def command(output: Path, device: str | None, quiet: bool) -> None:
     click.echo(f"{'kind':<16}{'images':>7}{'NG':>5}{'AUROC':>8}{'AUPRO':>8}")
     for figures in (*outcome.evaluation.kinds, outcome.evaluation.total):
         click.echo(_row(figures))
+    click.echo(_false_alarms(outcome))
     click.echo(f"{outcome.seconds:.1f} s in all, inspected at {outcome.rate:.0f} img/s on {outcome.device}")
     click.echo(f"look at it: {page.as_uri()}")
+
+
+def _false_alarms(outcome: Outcome) -> str:
+    good = next(figures for figures in outcome.evaluation.kinds if figures.kind == "good")
+    return (
+        f"false-alarm rate {outcome.fpr:.2g}: the threshold is set so that of 1,000 good parts about "
+        f"{1000 * outcome.fpr:.0f} or fewer are called NG; here it was {good.flagged} of {good.images}"
+    )
 
 
 def _row(figures: Figures) -> str:

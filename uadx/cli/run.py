@@ -180,6 +180,8 @@ def _inspect(
             f"{_counted(counts.images, 'image')}{earlier}, {counts.anomalies} NG, {_counted(counts.errors, 'error')}, "
             f"{summary.rate:.1f} img/s on {device.used} ({device.precision}), results in {output}"
         )
+        if summary.skipped:
+            click.echo(f"{_counted(summary.skipped, 'file')} left out: no image by its name; a glob takes any name")
     return counts
 
 

@@ -43,21 +43,29 @@ def command(
 
     A training that was killed goes on where it stopped when the same command is given again.
     """
+    from uadx.train.dataset import good_folder
+
+    size = _size(image_size)
+    good_folder(data)  # a mistake in an argument is worth knowing before gigabytes are installed
+    _check_packages()
+    from uadx.cli.progress import shown_warnings
+    from uadx.cli.training_progress import TerminalProgress
+    from uadx.train.build import TrainOptions, train
+
+    options = TrainOptions(data, output, epochs, size, seed, teacher, device)
+    with shown_warnings(), TerminalProgress(quiet) as progress:
+        manifest = train(options, progress)
+    if not quiet:
+        _report(manifest, output)
+
+
+def _check_packages() -> None:
     for module in ("torch", "onnx", "safetensors"):
         if find_spec(module) is None:
             raise UnavailableError(
                 f"training needs the package {module}, which is not installed",
                 hint="python -m pip install 'uadx[torch]'",
             )
-    from uadx.cli.progress import shown_warnings
-    from uadx.cli.training_progress import TerminalProgress
-    from uadx.train.build import TrainOptions, train
-
-    options = TrainOptions(data, output, epochs, _size(image_size), seed, teacher, device)
-    with shown_warnings(), TerminalProgress(quiet) as progress:
-        manifest = train(options, progress)
-    if not quiet:
-        _report(manifest, output)
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -77,7 +85,7 @@ def _report(manifest: Manifest, output: Path) -> None:
     calibration = Calibration(manifest.calibration["quantile"])
     training = manifest.training
     click.echo(
-        f"trained on {training.images} good images, calibrated on {len(training.held_out)} held-out ones: "
+        f"trained on {training.images} good images, calibrated on {len(training.held_out)} held out: "
         f"threshold {calibration.threshold(manifest.default_fpr):.4g} "
         f"for a false-alarm rate of {manifest.default_fpr:.2g}"
     )

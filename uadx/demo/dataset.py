@@ -22,31 +22,35 @@ def write_product(
     test_per_kind: int = 15,
     seed: int = 0,
     on_image: Callable[[], None] | None = None,
-) -> None:
+) -> list[Path]:
     """Write root/train/good, root/test/<kind or good> and root/ground_truth/<kind> as PNG files 000.png, 001.png, ...
 
     Each image depends on seed, split, kind and its own number only: other counts leave it as it is. on_image is
-    called after each image. Masks are named NNN_mask.png, 0 and 255. Raises OutputError where nothing can be written.
+    called after each image. Masks are named NNN_mask.png, 0 and 255. Returns the paths of the images, masks left out.
+    Raises OutputError where nothing can be written.
     """
+    written = []
     for split, count in (("train", train_good), ("test", test_good)):
         for index in range(count):
             image = render_good(_generator(seed, split, "good", index))
-            _write(root / split / "good" / f"{index:03}.png", image)
+            written.append(_write(root / split / "good" / f"{index:03}.png", image))
             _call(on_image)
     for kind in DEFECT_KINDS:
         for index in range(test_per_kind):
             image, mask = render_defect(kind, _generator(seed, "test", kind, index))
             _write(root / "ground_truth" / kind / f"{index:03}_mask.png", mask)
-            _write(root / "test" / kind / f"{index:03}.png", image)
+            written.append(_write(root / "test" / kind / f"{index:03}.png", image))
             _call(on_image)
+    return written
 
 
 def _generator(seed: int, split: str, kind: str, index: int) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(f"{split}/{kind}".encode()), index])
 
 
-def _write(path: Path, image: NDArray[np.uint8]) -> None:
+def _write(path: Path, image: NDArray[np.uint8]) -> Path:
     write_whole(path, cv2.imencode(".png", image)[1].tobytes())
+    return path
 
 
 def _call(on_image: Callable[[], None] | None) -> None:

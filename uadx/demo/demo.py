@@ -10,22 +10,30 @@ from pathlib import Path
 from uadx.bundle.reader import DEFAULT
 from uadx.demo.dataset import write_product
 from uadx.demo.page import Page
+from uadx.errors import OutputError, UsageError
 from uadx.evaluation import Evaluation, evaluate
+from uadx.files import TEMPORARY, write_whole
 from uadx.images.sources import expand
 from uadx.output.runner import run
 from uadx.pipeline import create_pipeline
 from uadx.result import Result
 
 FORMATS = ("jsonl", "csv", "overlay")
+MARK = ".uadx-demo"
+"""An empty file by which a folder is known as a demo's, a killed one's too."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the demo found, where its page is, and how long it took. seconds: all in all; rate: img/s of the run."""
+    """What the demo found, where its page is, and how long it took.
+
+    fpr: the false-alarm rate of the threshold used; seconds: all in all; rate: img/s of the run.
+    """
 
     evaluation: Evaluation
     page: Path
     device: str
+    fpr: float
     seconds: float
     rate: float
 
@@ -33,11 +41,13 @@ class Outcome:
 def demo(output: Path, device: str | None, on_image: Callable[[], None]) -> Outcome:
     """Write output/product (images in MVTec layout), output/results and output/index.html.
 
-    on_image is called once for each image made and once for each inspected.
+    on_image is called once for each image made and once for each inspected. Raises UsageError where output holds
+    other things than an earlier demo.
     """
     start = time.perf_counter()
+    _claim(output)
     product = output / "product"
-    write_product(product, train_good=0, on_image=on_image)
+    drawn = set(write_product(product, train_good=0, on_image=on_image))
     results: list[Result] = []
     with create_pipeline(device=device, model=DEFAULT) as pipeline:
         page = Page(pipeline)
@@ -49,9 +59,24 @@ def demo(output: Path, device: str | None, on_image: Callable[[], None]) -> Outc
             on_image()
 
         test = product / "test"
-        summary = run(pipeline, expand(test), output / "results", FORMATS, what=str(test), on_result=seen)
+        sources = (source for source in expand(test) if source.data in drawn)
+        summary = run(pipeline, sources, output / "results", FORMATS, what=str(test), on_result=seen)
         evaluation = evaluate(results, product / "ground_truth")
         seconds = time.perf_counter() - start
         path = page.write(output / "index.html", evaluation, seconds)
         opened = pipeline.inspector.opened
-        return Outcome(evaluation, path, f"{opened.used} ({opened.precision})", seconds, summary.rate)
+        device = f"{opened.used} ({opened.precision})"
+        return Outcome(evaluation, path, device, pipeline.bundle.manifest.default_fpr, seconds, summary.rate)
+
+
+def _claim(output: Path) -> None:
+    try:
+        foreign = output.is_dir() and any(not path.name.startswith(TEMPORARY) for path in output.iterdir())
+    except OSError as error:
+        raise OutputError(f"{output} cannot be listed", cause_text=str(error)) from error
+    if foreign and not (output / MARK).is_file():
+        raise UsageError(
+            f"{output} holds files that are not the demo's",
+            hint="name a folder that is empty or new (--output DIR on the command line)",
+        )
+    write_whole(output / MARK, b"")

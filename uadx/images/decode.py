@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uadx.errors import InputError
-from uadx.images import tiff
+from uadx.images import jpeg, tiff
 from uadx.images.fetch import fetch
 from uadx.images.header import Header, read_header
 from uadx.images.sources import Source, Url
@@ -24,11 +24,13 @@ from uadx.images.sources import Source, Url
 class Limits:
     """How much one input may ask for.
 
-    max_pixels: width x height, checked before decoding. max_bytes: of a file or standard input.
-    url_timeout: seconds for a whole download. max_url_bytes: of a download.
+    max_pixels: width x height, checked before decoding. min_side: the least width and height, in pixels: a
+    smaller picture shows no part, and blown up to the model's size it would get a verdict all the same.
+    max_bytes: of a file or standard input. url_timeout: seconds for a whole download. max_url_bytes: of a download.
     """
 
     max_pixels: int = 200_000_000
+    min_side: int = 8
     max_bytes: int = 1 << 30
     url_timeout: float = 10.0
     max_url_bytes: int = 256 << 20
@@ -39,19 +41,24 @@ def load(source: Source, limits: Limits) -> NDArray[np.uint8]:
 
     16-bit pixels are divided by 257 and rounded, grey is repeated in the three channels, alpha is dropped
     and the colours below it are kept as stored. An ndarray is BGR [H, W, 3], BGRA [H, W, 4] or grey [H, W]
-    or [H, W, 1], uint8 or uint16; a uint8 BGR array may be returned itself. Floating-point pixels are
-    refused in files and arrays: nothing says which value is white. Of a multi-picture JPEG (previews, gain
-    maps) the first is meant.
+    or [H, W, 1], uint8 or uint16; a uint8 BGR array may be returned itself (expand has copied the user's).
+    Floating-point pixels are refused in files and arrays: nothing says which value is white. Of a
+    multi-picture JPEG (previews, gain maps) the first is meant.
 
     Raises InputError, its message beginning with the source's label: not_found, empty, unreadable,
-    not_an_image, truncated, too_large, animated, fetch_failed, timeout, unsupported.
+    not_an_image, truncated, too_large, too_small, animated, fetch_failed, timeout, unsupported.
     """
     if isinstance(source.data, InputError):
         raise source.data
     try:
         if isinstance(source.data, np.ndarray):
-            return _from_array(source.data, limits)
-        return _from_bytes(_encoded(source.data, limits), limits)
+            image = _from_array(source.data, limits)
+        else:
+            image = _from_bytes(_encoded(source.data, limits), limits)
+        height, width = image.shape[:2]
+        if min(height, width) < limits.min_side:
+            raise InputError("too_small", f"{width} x {height} pixels: no side may have fewer than {limits.min_side}")
+        return image
     except InputError as error:
         message = f"{source.label}: {error.message}"
         raise InputError(error.kind, message, cause_text=error.cause_text) from error
@@ -107,7 +114,12 @@ def _from_bytes(data: bytes, limits: Limits) -> NDArray[np.uint8]:
     _check_pixels(header.width, header.height, limits)
     if header.format == "TIFF":
         data = tiff.with_colours_as_stored(data)
-    return _upright(_eight_bits(_decoded(data, header)), header.orientation)
+    image = _decoded(data, header)
+    if header.format == "JPEG" and jpeg.may_lack_data(image):
+        more = _decoded(jpeg.with_more_data(data), header)
+        if not np.array_equal(image, more):
+            raise InputError("truncated", "the JPEG is damaged: its data end before its picture is complete")
+    return _upright(_eight_bits(image), header.orientation)
 
 
 def _decoded(data: bytes, header: Header) -> NDArray[Any]:

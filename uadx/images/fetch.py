@@ -38,14 +38,15 @@ def fetch(address: str, *, timeout: float, max_bytes: int) -> bytes:
         return body.result(timeout)
     except HTTPError as error:
         with error:
-            raise InputError("fetch_failed", f"the server answered {error.code} {error.reason}") from None
+            reason = " ".join(str(error.reason).split())  # of a redirect loop, urllib says three lines
+            raise InputError("fetch_failed", f"the server answered {error.code} {reason}") from None
     except (TimeoutError, FutureTimeout):
         raise InputError("timeout", f"not fetched within {timeout:g} s") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = error.reason if isinstance(error, URLError) else error
-        if isinstance(reason, TimeoutError):
+        cause = error.reason if isinstance(error, URLError) else error
+        if isinstance(cause, TimeoutError):
             raise InputError("timeout", f"not fetched within {timeout:g} s") from None
-        raise InputError("fetch_failed", "cannot be fetched", cause_text=str(reason)) from None
+        raise InputError("fetch_failed", "cannot be fetched", cause_text=str(cause)) from None
 
 
 def _download(address: str, deadline: float, max_bytes: int) -> bytes:

@@ -15,7 +15,7 @@ import zlib
 from dataclasses import dataclass
 
 from uadx.errors import InputError
-from uadx.images import tiff
+from uadx.images import jpeg, tiff
 
 HEAD = 64
 """So many bytes from the start of a file tell whether it is an image."""
@@ -63,25 +63,11 @@ def _must_reach(data: bytes, end: int) -> None:
         raise _cut_short()
 
 
-# the next marker: 0xFF and neither a stuffed zero, a fill byte nor a restart inside the entropy-coded data
-_JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
-
-
 def _jpeg(data: bytes) -> Header:
-    at, size, orientation = 2, None, 1
-    while marker := _JPEG_MARKER.search(data, at):
-        at, code = marker.end(), marker[1][0]
-        if code == 0xD9 and size is not None:
-            return Header("JPEG", size[1], size[0], orientation=orientation)
-        if code in (0x01, 0xD8, 0xD9):
-            continue
-        (length,) = struct.unpack_from(">H", data, at)
-        if 0xC0 <= code <= 0xCF and code not in (0xC4, 0xC8, 0xCC) and size is None:
-            size = struct.unpack_from(">HH", data, at + 3)
-        elif code == 0xE1 and data.startswith(b"Exif\0\0", at + 2):
-            orientation = tiff.exif_orientation(data[at + 2 : at + length])
-        at += length
-    raise _cut_short()
+    frame = jpeg.read_frame(data)
+    if frame is None:
+        raise _cut_short()
+    return Header("JPEG", frame.width, frame.height, orientation=frame.orientation)
 
 
 def _png(data: bytes) -> Header:

@@ -10,6 +10,8 @@ import re
 from pathlib import Path, PurePath, PurePosixPath
 from urllib.parse import SplitResult
 
+_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]")
+
 
 def is_address(text: str) -> bool:
     """Whether text is a URL of any scheme rather than a path ("C://" is one)."""
@@ -35,9 +37,10 @@ def place_url(address: SplitResult) -> PurePosixPath:
 
 
 def printable(path: str | os.PathLike[str]) -> str:
-    """A path as text that can be printed and written to JSON, where the file system's bytes are not UTF-8,
-    too."""
-    return os.fspath(path).encode("utf-8", "backslashreplace").decode()
+    """A path as one line of text that can be printed and written to JSON: bytes that are not UTF-8, newlines and other
+    control characters are escaped."""
+    text = os.fspath(path).encode("utf-8", "backslashreplace").decode()
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def close_names(path: Path) -> list[Path]:

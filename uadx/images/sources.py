@@ -23,12 +23,14 @@ from uadx.images.header import HEAD, is_image
 from uadx.images.listing import Line, read_lines, read_list
 from uadx.images.naming import close_names, is_address, place, place_url, printable
 from uadx.images.walk import matches, walk
+from uadx.output.record import holds_pictures_of_a_run
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jp2", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".avif", ".gif"}
     | {".ppm", ".pgm", ".pbm", ".pnm", ".pxm", ".exr", ".hdr", ".pic"}
 )
-"""By these, in any letter case, images are found in a directory; content decides what they are."""
+"""By these, in any letter case, images are found in a directory, where other files lie too; content decides what they
+are."""
 
 LIST_SUFFIXES = frozenset({".txt", ".list"})
 """By these a file is taken for a list of inputs, unless its content is an image."""
@@ -64,26 +66,68 @@ class Source:
     data: Data
 
 
-def expand(inputs: object, *, recursive: bool = True) -> Iterator[Source]:
+class Sources(Iterator[Source]):
+    """The images that were asked for, one by one. skipped: the files so far that a directory held beside them, which
+    by their names are no images."""
+
+    def __init__(self, found: Iterator[Source], skipped: Counter[str]) -> None:
+        self._found = found
+        self._skipped = skipped
+
+    def __next__(self) -> Source:
+        return next(self._found)
+
+    @property
+    def skipped(self) -> int:
+        return self._skipped.total()
+
+
+def expand(inputs: object, *, recursive: bool = True) -> Sources:
     """The images that inputs means, one by one and in a fixed order.
 
     inputs: a file, a directory, a glob ("dir/**/*.png", where no file has that very name), an http(s) URL,
     a list file (.txt, .list: one of the former on each line, relative to the list's directory), "-" for
     standard input (such lines, or one image), an ndarray, the bytes of an image file, {"img": x} or
-    {"input": x}, or a list or tuple of any of these. Files that are named, or matched by a glob, are taken
-    whatever their suffix. recursive: look into a directory's sub-directories.
+    {"input": x}, or a list or tuple of any of these. In a directory, files with the suffix of an image are
+    taken; files that are named, or matched by a glob, whatever their suffix. Pictures that a run of uadx drew
+    are left out where a directory or a glob finds them. An array is copied, at once where it is the only input
+    and as its turn comes in a list. recursive: look into a directory's sub-directories.
 
     Raises UsageError at once where inputs as a whole means nothing: a missing path, a directory without
-    images, a wrong type. An unusable item of a list or list file becomes a Source that fails to decode
-    instead.
+    images, a wrong type, in a list too. Any other unusable item of a list or list file becomes a Source that
+    fails to decode instead.
     """
+    expansion = _Expansion(recursive)
     try:
-        return _Expansion(recursive).resolve(inputs, in_list=False)
+        _check_types(inputs, "")
+        return Sources(expansion.resolve(inputs, in_list=False), expansion.skipped)
     except InputError as error:
         mistyped = error.kind == "not_found" and isinstance(inputs, (str, Path))
         near = " or ".join(map(printable, close_names(Path(str(inputs))))) if mistyped else ""
         hint = f"did you mean {near}?" if near else None
+        if error.kind == "empty" and expansion.skipped:
+            hint = "in a directory, images are found by their suffix; a quoted glob takes files of any name"
         raise UsageError(error.message, hint=hint, cause_text=error.cause_text) from None
+
+
+def _check_types(item: object, where: str) -> None:
+    """Raises InputError for what no item can be. where: its place in a list, such as "[3]"."""
+    if isinstance(item, (list, tuple)):
+        for index, inner in enumerate(item):
+            _check_types(inner, f"{where}[{index}]")
+    elif isinstance(item, Mapping):
+        keys = [key for key in ("img", "input") if key in item]
+        if len(keys) != 1:
+            at = where and f"input{where}: "
+            raise InputError("unsupported", f"{at}a mapping must have one of the keys 'img' and 'input'")
+        _check_types(item[keys[0]], where)
+    elif not isinstance(item, (str, Path, bytes, bytearray, memoryview, np.ndarray)):
+        kind, at = type(item), where and f" as input{where}"
+        raise InputError(
+            "unsupported",
+            f"cannot inspect a {kind.__module__}.{kind.__qualname__}{at}: pass a path, a URL, an ndarray "
+            "(BGR, [H, W, 3]), the bytes of an image file, or a list of these",
+        )
 
 
 @dataclass(frozen=True)
@@ -92,27 +136,19 @@ class _Expansion:
 
     recursive: bool
     unnamed: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
 
     def resolve(self, item: object, *, in_list: bool) -> Iterator[Source]:
+        """The images of an item whose type was checked."""
         if isinstance(item, Mapping):
-            keys = [key for key in ("img", "input") if key in item]
-            if len(keys) != 1:
-                raise InputError("unsupported", "a mapping must have one of the keys 'img' and 'input'")
-            return self.resolve(item[keys[0]], in_list=in_list)
+            return self.resolve(item["img" if "img" in item else "input"], in_list=in_list)
         if isinstance(item, (list, tuple)):
             return self._each(item, "the list of inputs is empty")
         if isinstance(item, np.ndarray):
-            return self._without_name("array", item)
+            return self._without_name("array", item.copy())
         if isinstance(item, (bytes, bytearray, memoryview)):
             return self._without_name("bytes", bytes(item))
-        if isinstance(item, (str, Path)):
-            return self._text(str(item), in_list)
-        kind = type(item)
-        raise InputError(
-            "unsupported",
-            f"cannot inspect a {kind.__module__}.{kind.__qualname__}: pass a path, a URL, an ndarray "
-            "(BGR, [H, W, 3]), the bytes of an image file, or a list of these",
-        )
+        return self._text(str(item), in_list)
 
     def _text(self, text: str, in_list: bool) -> Iterator[Source]:
         if text == "-":
@@ -131,7 +167,7 @@ class _Expansion:
         assert isinstance(stream, io.BufferedReader)
         if is_image(stream.peek(HEAD)):
             return iter([Source("stdin", PurePosixPath("stdin"), stream)])
-        return self._each(read_lines(stream, Path()), "standard input names no image")
+        return self._each(read_lines(stream, Path(), "standard input"), "standard input names no image")
 
     def _each(self, items: Iterable[object], when_empty: str) -> Iterator[Source]:
         sources = (source for index, item in enumerate(items) for source in self._item(item, index))
@@ -144,6 +180,8 @@ class _Expansion:
             else:
                 yield from self.resolve(item, in_list=True)
         except InputError as error:
+            if isinstance(item, Line):
+                error = InputError(error.kind, f"{item.where}: {error.message}", cause_text=error.cause_text)
             yield _unusable(item, index, error)
 
     def _named(self, text: str, written: str | None) -> Iterator[Source]:
@@ -168,10 +206,17 @@ class _Expansion:
 
     def _folder(self, folder: Path, output: PurePosixPath) -> Iterator[Source]:
         depth = math.inf if self.recursive else 1
-        found = walk(folder, lambda inside: inside.suffix.lower() in IMAGE_SUFFIXES, depth=depth)
+        found = walk(folder, self._has_image_suffix, depth=depth, leave_out=holds_pictures_of_a_run)
         unsearched = "" if self.recursive else " itself; its sub-directories were not searched"
-        none = InputError("empty", f"no image in {printable(folder)}{unsearched}")
-        return _not_empty(_below(folder, output, found), none)
+        none = f"no image in {printable(folder)}{unsearched}"
+        return _not_empty(_below(folder, output, found), InputError("empty", none))
+
+    def _has_image_suffix(self, inside: PurePosixPath) -> bool:
+        suffix = inside.suffix.lower()
+        known = suffix in IMAGE_SUFFIXES
+        if not known:
+            self.skipped[suffix] += 1
+        return known
 
     def _glob(self, pattern: Path, written: str | None) -> Iterator[Source]:
         folder, wild = Path(), list(pattern.parts)
@@ -184,6 +229,7 @@ class _Expansion:
             folder,
             lambda inside: matches(inside.parts, wild),
             depth=math.inf if "**" in wild else len(wild),
+            leave_out=holds_pictures_of_a_run,
         )
         none = InputError(
             "not_found", f"no file matches {printable(pattern)} (a directory's files are matched by '**')"
@@ -207,12 +253,12 @@ def _url(text: str) -> Source:
     try:
         address = urlsplit(text)
     except ValueError as error:
-        raise InputError("unsupported", f"{text} is not an address", cause_text=str(error)) from None
+        raise InputError("unsupported", f"{printable(text)} is not an address", cause_text=str(error)) from None
     if "@" in address.netloc:
         raise InputError("unsupported", f"{address.hostname}: addresses with a user name are not supported")
     if address.scheme not in ("http", "https"):
-        raise InputError("unsupported", f"cannot fetch {text}: only http and https addresses")
-    return Source(text, place_url(address), Url(text))
+        raise InputError("unsupported", f"cannot fetch {printable(text)}: only http and https addresses")
+    return Source(printable(text), place_url(address), Url(text))
 
 
 def _below(

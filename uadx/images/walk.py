@@ -12,11 +12,16 @@ from pathlib import Path, PurePosixPath
 
 
 def walk(
-    root: Path, accept: Callable[[PurePosixPath], bool], *, depth: float = math.inf
+    root: Path,
+    accept: Callable[[PurePosixPath], bool],
+    *,
+    depth: float = math.inf,
+    leave_out: Callable[[Path], bool] = lambda folder: False,
 ) -> Iterator[tuple[PurePosixPath, OSError | None]]:
     """The files below root that accept takes, and with its error each directory that cannot be listed.
 
-    accept: whether a file, named by its path from root, is wanted.
+    accept: whether a file, named by its path from root, is wanted. leave_out: whether a directory below root, asked
+    when its turn comes, is not to be entered.
 
     A directory's files come first, then its sub-directories, both in natural order ("2" before "10"). Names
     that begin with a dot are left out. Every directory is entered once, under its own name rather than a
@@ -29,6 +34,8 @@ def walk(
     while real or links:
         place, level = real.pop() if real else links.popleft()
         folder = root / place
+        if place.parts and leave_out(folder):
+            continue
         try:
             status = os.stat(folder)
             if (status.st_dev, status.st_ino) in entered:

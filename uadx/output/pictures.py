@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,13 +33,13 @@ def _mask(result: Result) -> NDArray[np.uint8]:
     return mask(result.anomaly_map, result["threshold"], result["is_anomaly"])
 
 
-def to_json(result: Result, indent: int | None = None) -> bytes:
-    """The fields as UTF-8 JSON; what a file name holds beyond UTF-8 becomes a \\udcxx escape."""
-    return json.dumps(result.json, indent=indent, ensure_ascii=False).encode("utf-8", "backslashreplace")
+def to_json(fields: dict[str, Any], indent: int | None = None) -> bytes:
+    """The fields of a result as UTF-8 JSON; what a file name holds beyond UTF-8 becomes a \\udcxx escape."""
+    return json.dumps(fields, indent=indent, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def _json(result: Result) -> bytes:
-    return to_json(result, indent=4) + b"\n"
+    return to_json(result.json, indent=4) + b"\n"
 
 
 _PICTURES: dict[str, tuple[Callable[[Result], NDArray[np.uint8]], str]] = {
@@ -51,7 +52,6 @@ JPEG_LIMIT = 65_000
 """Sides longer than 65,535 pixels do not fit into a JPEG; such an overlay is a PNG."""
 NAME_LIMIT = 240
 """Bytes of a file name; file systems take 255."""
-PICTURE_FOLDERS = tuple(_PICTURES)
 
 
 def write_files(result: Result, root: Path, formats: Collection[str]) -> None:

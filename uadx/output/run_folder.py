@@ -6,9 +6,9 @@ Each result is one line in `results.jsonl.part`, written after its pictures; at 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -20,10 +20,18 @@ from uadx.errors import OutputError, UsageError
 from uadx.files import TEMPORARY, write_whole
 from uadx.images.sources import Source
 from uadx.output.pictures import to_json
+from uadx.output.record import RECORD
+from uadx.output.stamps import Stamps, stamp
 from uadx.output.table import write_csv
 from uadx.result import Result
 
-RECORD = "run.json"
+_DIFFERENCES = {
+    "recursive": "depth of search",
+    "formats": "set of formats",
+    "batch_size": "batch size",
+    "max_pixels": "pixel limit",
+}
+"""What "made with another ..." says of a setting whose own name would not do."""
 
 
 @dataclass
@@ -55,11 +63,29 @@ class RunFolder:
         self.counts = Counts()
         self.finished = False
         self.resumed = 0
-        self._labels = hashlib.sha256()
-        if resume and self.record.exists():
-            self._take_up()
-        if not self.finished:
-            self._file = self._open(append=self.resumed > 0)
+        self._stamps_ahead: deque[bytes] = deque()
+        self._stamps = self._lock()
+        try:
+            if resume and self.record.exists():
+                self._take_up()
+            self._stamps.keep(self.resumed)
+            if not self.finished:
+                self._file = self._open(append=self.resumed > 0)
+        except BaseException:
+            self._stamps.close()
+            raise
+
+    def _lock(self) -> Stamps:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            return Stamps(self.root)
+        except BlockingIOError:
+            raise UsageError(
+                f"another uadx run is writing to {self.root}",
+                hint="wait until it ends, or choose another folder (--output DIR on the command line)",
+            ) from None
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def _take_up(self) -> None:
         try:
@@ -67,16 +93,16 @@ class RunFolder:
             before = record["run"]
             if record["finished"]:
                 self.counts = Counts(**record["counts"])
-                self._finished_labels = record["labels"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError(
                 f"{self.record} is not the record of a run", hint="start anew, without --resume"
             ) from error
         if before != self.identity:
             changed = sorted(key for key in self.identity if before.get(key) != self.identity[key])
+            others = " and ".join(f"another {_DIFFERENCES.get(key, key)}" for key in changed)
             raise UsageError(
-                f"the run in {self.root} was made with another {', '.join(changed) or 'uadx'}",
-                hint="start anew without --resume, or name another --output",
+                f"the run in {self.root} was made with {others or 'another uadx'}",
+                hint="start anew without --resume, or choose another folder (--output DIR on the command line)",
                 cause_text="\n".join(f"{k}: was {before.get(k)!r}, is {self.identity[k]!r}" for k in changed),
             )
         for left in self.root.rglob(f"{TEMPORARY}*.tmp"):
@@ -85,18 +111,15 @@ class RunFolder:
             self.finished, self.resumed = True, self.counts.images
         elif self.journal.exists():
             for fields in self._read_journal():
-                self._count(fields)
+                self.counts.add(fields)
             self.resumed = self.counts.images
 
-    def _count(self, fields: dict[str, Any]) -> None:
-        self.counts.add(fields)
-        self._labels.update(_label(fields["input_path"]))
-
     def _read_journal(self) -> Iterator[dict[str, Any]]:
-        """The whole lines of the journal; what a kill or a full disk left behind them is cut out of the file."""
+        """The whole lines of the journal that have a stamp; what a kill or a full disk left behind them is cut out of
+        the file."""
         whole = 0
         with open(self.journal, "rb") as file:
-            for line in file:
+            for line in islice(file, len(self._stamps)):
                 try:
                     fields = json.loads(line) if line.endswith(b"\n") else None
                 except ValueError:
@@ -110,56 +133,53 @@ class RunFolder:
 
     def _open(self, *, append: bool) -> BinaryIO:
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
             self._write_record()
             if not append:  # or a kill would leave an older run's results looking like this one's
                 for name in ("results.jsonl", "results.csv"):
                     (self.root / name).unlink(missing_ok=True)
             return open(self.journal, "ab" if append else "wb")
         except OSError as error:
-            raise OutputError(
-                f"{self.root} cannot be written to",
-                cause_text=str(error),
-                hint="choose another place: --output DIR",
-            ) from error
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"{self.root} cannot be written to",
+            cause_text=str(error),
+            hint="choose another place: --output DIR on the command line",
+        )
 
     def _write_record(self) -> None:
-        record = {
-            "run": self.identity,
-            "finished": self.finished,
-            "counts": vars(self.counts),
-            "labels": self._labels.hexdigest(),
-        }
+        record = {"run": self.identity, "finished": self.finished, "counts": vars(self.counts)}
         write_whole(self.record, json.dumps(record, indent=4).encode() + b"\n")
 
     def remaining(self, sources: Iterable[Source]) -> Iterator[Source]:
-        """The sources without those that the journal already holds.
+        """The sources without those whose results are there already, to be given to `add` in this order.
 
         Raises UsageError where the input is no longer what it was.
         """
         iterator = iter(sources)
-        if self.resumed:
-            for fields in islice(self._read_journal(), self.resumed):
-                source = next(iterator, None)
-                if source is None or _label(source.label) != _label(fields["input_path"]):
-                    raise self._changed()
-        yield from iterator
+        for before in self._stamps.first(self.resumed):
+            source = next(iterator, None)
+            if source is None or stamp(source) != before:
+                raise self._changed(source)
+        for source in iterator:
+            if self.finished:
+                raise self._changed(source)
+            self._stamps_ahead.append(stamp(source))  # before it is read: a change meanwhile is noticed, too
+            yield source
 
-    def check_unchanged(self, sources: Iterable[Source]) -> None:
-        """For a run that was finished: raises UsageError where its input is no longer what it was."""
-        labels = hashlib.sha256()
-        for source in sources:
-            labels.update(_label(source.label))
-        if labels.hexdigest() != self._finished_labels:
-            raise self._changed()
-
-    def _changed(self) -> UsageError:
-        return UsageError(f"the input has changed since the run in {self.root}", hint="start anew, without --resume")
+    def _changed(self, source: Source | None) -> UsageError:
+        where = "inputs are missing at its end" if source is None else f"first at {source.label}"
+        return UsageError(
+            f"the input has changed since the run in {self.root}: {where}", hint="start anew, without --resume"
+        )
 
     def add(self, result: Result) -> None:
         """Write one line; the result's pictures are on disk by now."""
+        fields = result.json
         try:
-            self._file.write(to_json(result) + b"\n")
+            self._stamps.add(self._stamps_ahead.popleft())
+            self._file.write(to_json(fields) + b"\n")
             self._file.flush()
         except OSError as error:
             raise OutputError(
@@ -167,7 +187,7 @@ class RunFolder:
                 cause_text=str(error),
                 hint="make room, then go on: --resume",
             ) from error
-        self._count(result.json)
+        self.counts.add(fields)
 
     def finish(self) -> None:
         """Turn the journal into the finished files."""
@@ -189,8 +209,4 @@ class RunFolder:
     ) -> None:
         if not self.finished:
             self._file.close()
-
-
-def _label(path: str) -> bytes:
-    """An input's name as bytes, whatever its file name holds."""
-    return path.encode("utf-8", "surrogatepass") + b"\n"
+        self._stamps.close()

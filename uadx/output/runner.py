@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,9 +12,9 @@ from pathlib import Path
 
 import cv2
 
-from uadx.images.sources import Source
-from uadx.output.pictures import PICTURE_FOLDERS, write_files
-from uadx.output.run_folder import RECORD, Counts, RunFolder
+from uadx.images.sources import Source, Sources
+from uadx.output.pictures import write_files
+from uadx.output.run_folder import Counts, RunFolder
 from uadx.pipeline.pipeline import Pipeline
 from uadx.pipeline.stream import staged
 from uadx.result import Result
@@ -21,11 +22,15 @@ from uadx.result import Result
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did. resumed: results that were there already; seconds: for the others."""
+    """What a run did. resumed: results that were there already; seconds: for the others.
+
+    skipped: files of directories that were no images by their names.
+    """
 
     counts: Counts
     resumed: int
     seconds: float
+    skipped: int = 0
 
     @property
     def rate(self) -> float:
@@ -46,12 +51,10 @@ def run(
 ) -> Summary:
     """Inspect sources and write results and pictures below root. what: the input as the user named it.
 
-    Raises OutputError where root cannot be written, UsageError where a run cannot be resumed, InferenceError where
-    the device fails; the journal of what was done stays.
+    Raises OutputError where root cannot be written, UsageError where another run writes to it or an earlier one cannot
+    be resumed, InferenceError where the device fails; the journal of what was done stays.
     """
-    cv2.utils.logging.setLogLevel(
-        cv2.utils.logging.LOG_LEVEL_SILENT
-    )  # what OpenCV says of a damaged image stands in its result
+    _silence_opencv()
     cv2.setNumThreads(1)  # parallel over images; OpenCV's own threads would fight the engine for the cores
     inspector = pipeline.inspector
     start = time.perf_counter()
@@ -64,31 +67,25 @@ def run(
         write_files(result, root, formats)
         return result
 
-    foreign = _without_own(sources, _own_folders(root, what))
     with RunFolder(root, formats, identity, resume=resume) as folder:
+        remaining = folder.remaining(sources)
         if folder.finished:
-            folder.check_unchanged(foreign)
-            return Summary(folder.counts, folder.counts.images, 0.0)
-        results = inspector.inspect(folder.remaining(foreign), inspector.threshold, inspector.batch_size)
-        with closing(staged(results, draw, inspector.workers + 1)) as drawn:
-            for result in drawn:
-                folder.add(result)
-                on_result(result)
-        folder.finish()
-        return Summary(folder.counts, folder.resumed, time.perf_counter() - start)
+            deque(remaining, maxlen=0)
+        else:
+            results = inspector.inspect(remaining, inspector.threshold, inspector.batch_size)
+            with closing(staged(results, draw, inspector.workers + 1)) as drawn:
+                for result in drawn:
+                    folder.add(result)
+                    on_result(result)
+            folder.finish()
+        seconds = time.perf_counter() - start
+        return Summary(folder.counts, folder.resumed, seconds, sources.skipped if isinstance(sources, Sources) else 0)
 
 
-def _own_folders(root: Path, what: str) -> list[Path]:
-    """The folders of this run's pictures, where they lie in the input. One that a user filled is left alone."""
-    if not root.resolve().is_relative_to(Path(what).resolve()):
-        return []
-    earlier = (root / RECORD).is_file()
-    return [(root / name).resolve() for name in PICTURE_FOLDERS if earlier or not (root / name).exists()]
-
-
-def _without_own(sources: Iterable[Source], own: list[Path]) -> Iterator[Source]:
-    """Leave out what a run writes below its own input: `uadx run --input .`, once or twice."""
-    for source in sources:
-        path = source.data.resolve() if own and isinstance(source.data, Path) else None
-        if path is None or not any(path.is_relative_to(folder) for folder in own):
-            yield source
+def _silence_opencv() -> None:
+    """What OpenCV says of a damaged image stands in its result. OpenCV 5 has the call in another place than 4."""
+    logging = getattr(cv2.utils, "logging", None)
+    if logging is not None:
+        logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    else:
+        vars(cv2)["setLogLevel"](0)

@@ -1,0 +1,64 @@
+"""`run.inputs`: what each input of a run was when it was inspected, so that a file that has changed since is noticed.
+
+One stamp a line, in the order of the results: a digest of the input's name and, for a file, of its size and time of
+change. Each is written before its result, so that after a kill there are never fewer stamps than results. The file
+is locked while a run writes into its folder, and stays when the run is done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from uadx.images.sources import Source
+from uadx.output.lock import try_lock
+
+NAME = "run.inputs"
+LENGTH = 33
+"""Bytes of a line."""
+
+
+def stamp(source: Source) -> bytes:
+    """One line: 32 hexadecimal digits. Of a URL, an array or standard input only the name is known beforehand."""
+    digest = hashlib.sha256(source.label.encode("utf-8", "surrogatepass"))
+    if isinstance(source.data, Path):
+        try:
+            status = os.stat(source.data)
+            digest.update(f"\0{status.st_size} {status.st_mtime_ns}".encode())
+        except OSError:
+            digest.update(b"\0cannot be looked at")  # its result is an error, which holds until the file is there
+    return digest.hexdigest()[:32].encode() + b"\n"
+
+
+class Stamps:
+    """The opened, locked file. Raises OSError, and BlockingIOError where another run has it."""
+
+    def __init__(self, root: Path) -> None:
+        self._file = open(root / NAME, "a+b")  # noqa: SIM115  (held, and locked, for the whole run)
+        if not try_lock(self._file):
+            self._file.close()
+            raise BlockingIOError
+
+    def __len__(self) -> int:
+        return os.fstat(self._file.fileno()).st_size // LENGTH
+
+    def first(self, count: int) -> Iterator[bytes]:
+        """The first `count` stamps."""
+        with open(self._file.name, "rb") as file:
+            for _ in range(count):
+                yield file.read(LENGTH)
+
+    def keep(self, count: int) -> None:
+        """Cut off all but the first `count` stamps; what is added comes behind them."""
+        self._file.truncate(count * LENGTH)
+
+    def add(self, line: bytes) -> None:
+        """Write one stamp and hand it to the operating system."""
+        self._file.write(line)
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file and give the lock back."""
+        self._file.close()
