@@ -1,6 +1,8 @@
 """`uadx devices`: rows for what works and for what does not, whatever state the installed plugins are in."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -157,6 +159,27 @@ def test_a_plugin_whose_import_hangs_is_a_row_and_the_cpu_works(acme, rows, uadx
     (row,) = rows("acme", "--timeout", "2")
     assert (row["status"], row["reason"]) == ("broken", "probe hung: no answer within 2 s")
     assert works_on_the_cpu(uadx, good_image, tmp_path)
+
+
+def test_an_sdk_may_print_more_than_a_pipe_holds(acme, rows):
+    acme(listing="os.write(2, b'x' * 300_000)")
+    (row,) = rows("acme")
+    assert row["device"] == "acme:card0"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
+def test_control_c_ends_at_once_and_leaves_no_child(acme, tmp_path):
+    acme(listing=f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(60)")
+    start = f"import json, sys; sys.path[:] = json.loads({json.dumps(sys.path)!r}); from uadx.cli import main; main()"
+    command = [sys.executable, "-c", start, "devices", "acme"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not ((pid := tmp_path / "pid").exists() and pid.read_text()):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=10)
+    assert (process.returncode, err.strip()) == (130, "interrupted")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
 
 
 def test_what_an_sdk_prints_does_not_garble_the_listing(acme, rows):

@@ -8,63 +8,75 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import IO, Any
 
 # the parent's own search path, so that the child finds the same plugins, whatever lies in the current directory
 _CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from uadx.devices.probe import main; main()"
 
 
+class _Child:
+    """One probe under way. Files and not pipes: a chatty SDK cannot block on them, and nobody need read meanwhile."""
+
+    def __init__(self, name: str, options: Mapping[str, object]) -> None:
+        self._out: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (closed by end)
+        self._err: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _CHILD, json.dumps(sys.path), name, json.dumps(options, default=str)],
+            stdin=subprocess.DEVNULL,
+            stdout=self._out,
+            stderr=self._err,
+            start_new_session=True,
+        )
+
+    def answer(self, deadline: float, seconds: float) -> dict[str, Any]:
+        """What it says, or how it ended instead."""
+        try:
+            code = self._process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return _broken(f"probe hung: no answer within {seconds:g} s", "see what it waits for, or uninstall it")
+        try:
+            answer: dict[str, Any] = json.loads(_content(self._out))
+            return answer
+        except ValueError:
+            words = _content(self._err).decode("utf-8", "replace").strip().splitlines()
+            said = f": {words[-1].strip()}" if words else ""
+            return _broken(f"probe died: {_death(code)}{said}", "its SDK ended the process")
+
+    def end(self) -> None:
+        """End the process and what it started."""
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                if hasattr(os, "killpg"):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+                else:
+                    self._process.kill()
+            self._process.wait()
+        self._out.close()
+        self._err.close()
+
+
 def probe_all(names: Sequence[str], options: Mapping[str, Mapping[str, object]], seconds: float) -> dict[str, Any]:
     """The answer of each backend by name, in the form of uadx.devices.probe. A child that hangs, dies or prints what
-    is no answer is a broken backend with that as its reason."""
-    if not names:
-        return {}
-    with ThreadPoolExecutor(len(names)) as waiters:
-        answers = waiters.map(lambda name: _probe(name, options.get(name, {}), seconds), names)
-        return dict(zip(names, answers, strict=True))
+    is no answer is a broken backend with that as its reason. No child outlives the call, interrupted or not."""
+    with contextlib.ExitStack() as running:
+        children = {}
+        deadline = time.monotonic() + seconds
+        for name in names:
+            children[name] = _Child(name, options.get(name, {}))
+            running.callback(children[name].end)
+        return {name: child.answer(deadline, seconds) for name, child in children.items()}
 
 
-def _probe(name: str, options: Mapping[str, object], seconds: float) -> dict[str, Any]:
-    child = subprocess.Popen(
-        [sys.executable, "-c", _CHILD, json.dumps(sys.path), name, json.dumps(options, default=str)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        out, err = child.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        return _broken(f"probe hung: no answer within {seconds:g} s", "see what it waits for, or uninstall it")
-    finally:
-        _end(child)
-    try:
-        answer: dict[str, Any] = json.loads(out)
-        return answer
-    except ValueError:
-        return _broken(f"probe died: {_death(child.returncode)}{_last_words(err)}", "its SDK ended the process")
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """End the child and what it started; nothing is left behind when the listing is interrupted."""
-    if child.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            if hasattr(os, "killpg"):
-                os.killpg(child.pid, signal.SIGKILL)
-            else:
-                child.kill()
-        child.communicate()
+def _content(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read()
 
 
 def _death(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
-
-
-def _last_words(printed: bytes) -> str:
-    lines = printed.decode("utf-8", "replace").strip().splitlines()
-    return f": {lines[-1].strip()}" if lines else ""
 
 
 def _broken(reason: str, fix: str) -> dict[str, Any]:
