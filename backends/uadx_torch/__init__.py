@@ -13,16 +13,17 @@ SPEC = BackendSpec(
     install_hint="python -m pip install 'uadx[torch]'",
     docs="https://pytorch.org/get-started/locally/",
     sdk_modules=("torch", "onnx"),
-    visible_env=("CUDA_VISIBLE_DEVICES",),
+    visible_env=("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"),
     maturity="verified",
-    evidence="its CPU device passes the conformance kit in this project's tests; no CUDA card was at hand",
+    evidence="its CPU device passes the conformance kit in this project's tests; the others are unverified",
 )
 
 _ADVICE = {
-    "out of memory": "use smaller batches: --batch-size 1, or end what else uses the card",
+    "out of memory": "use a smaller --batch-size, or end what else uses the card",
     "no kernel image": "this torch is not built for this card: install the build that is (pytorch.org/get-started)",
     "driver on your system is too old": "update the NVIDIA driver, or install a torch for an older CUDA",
-    "not compiled with CUDA": "install a torch with CUDA (pytorch.org/get-started), or use --device cpu",
+    "not compiled with CUDA": "this torch is built for the CPU alone: install a CUDA build (pytorch.org/get-started)",
+    "no NVIDIA driver": "install the NVIDIA driver, or see what nvidia-smi says",
     "No CUDA GPUs": "see what nvidia-smi says, and the value of CUDA_VISIBLE_DEVICES",
 }
 

@@ -1,8 +1,4 @@
-"""PyTorch: the ONNX graph as torch calls, on any device that torch has.
-
-float32 means float32: TF32 is switched off for the process when a model is compiled for f32 on CUDA. Device and
-precision are read back from a first run.
-"""
+"""PyTorch: the ONNX graph as torch calls, on any device that torch has."""
 
 from __future__ import annotations
 
@@ -19,17 +15,14 @@ from uadx.api import (
     DeviceInfo,
     DeviceRef,
     ModelArtifact,
-    Placement,
     Precision,
 )
 from uadx.errors import CompileError, ConfigError, UnavailableError
-from uadx_torch import tf32
 from uadx_torch.devices import devices
-from uadx_torch.graph import Graph
+from uadx_torch.graph import Graph, read
 from uadx_torch.model import TorchModel
-from uadx_torch.observer import observe
 
-DTYPES: Mapping[Precision, torch.dtype] = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
+DTYPES: Mapping[str, torch.dtype] = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 
 
 class TorchBackend(Backend):
@@ -48,70 +41,56 @@ class TorchBackend(Backend):
 
     def compile(self, artifact: ModelArtifact, device: DeviceRef, options: CompileOptions) -> CompiledModel:
         found = self._device(device.selector)
-        place = torch.device(found.selector)
         dtype = self._dtype(found, options.precision)
-        if dtype == torch.float32 and place.type == "cuda":
-            tf32.switch_off()
+        place = torch.device(found.selector)
+        hint: str | None = "it takes a whole ONNX model with its weights inside"
         try:
-            graph = Graph(artifact.path, place, dtype)
-            placement = _first_run(graph, place)
+            model = read(artifact.path)
+            hint = None
+            return TorchModel(Graph(model, place, dtype), place, options)
         except Exception as error:
             raise CompileError(
                 f"torch does not compile {artifact.path} for {found.selector}",
                 backend="torch",
                 stage="compiling",
-                cause_text=f"{type(error).__name__}: {error}",
-                hint=self._advice(error),
+                cause_text=str(error) or type(error).__name__,
+                hint=hint,
             ) from error
-        return TorchModel(graph, place, placement)
 
     def versions(self) -> Mapping[str, str]:
-        found = {"torch": str(torch.__version__), "onnx": onnx.__version__}
-        if torch.version.cuda is not None:
-            found["cuda"] = torch.version.cuda
-        return found
+        found = {"torch": str(torch.__version__), "onnx": onnx.__version__, "cuda": torch.version.cuda}
+        if torch.backends.cudnn.is_available():  # type: ignore[no-untyped-call]
+            found["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
+        return {name: version for name, version in found.items() if version is not None}
 
     def _device(self, selector: str) -> DeviceInfo:
-        """The listed device of that name; torch's own shorthand for the first is taken. Raises UnavailableError."""
+        """The listed device of that name, or the first of a kind that torch calls by its kind alone."""
         listed = self.devices()
         full = f"{selector}:0" if selector in ("cuda", "xpu") else selector
-        for device in listed:
-            if device.selector == full and not device.unusable:
-                return device
-        seen = [device for device in listed if device.selector == full]
-        usable = ", ".join(device.selector for device in listed if not device.unusable)
+        seen = next((device for device in listed if device.selector == full), None)
+        if seen is not None and not seen.unusable:
+            return seen
+        # "cuda:3" is unusable for the reason that cuda is, where no card is listed
+        family = [device for device in listed if device.selector.partition(":")[0] == full.partition(":")[0]]
+        reasons = [device.unusable for device in ([seen] if seen else family) if device.unusable]
         raise UnavailableError(
-            f"torch has no device {selector!r} here; it has: {usable}",
+            f"torch has no device {selector!r} here; it has: "
+            + ", ".join(device.selector for device in listed if not device.unusable),
             backend="torch",
             stage=f"opening {selector}",
-            cause_text=seen[0].unusable if seen else None,
-            hint=None if seen else f"name one of them: --device torch:{listed[0].selector}",
+            cause_text=reasons[0] if reasons else None,
+            hint=None if reasons else f"name one of them: --device torch:{listed[0].selector}",
         )
 
     def _dtype(self, device: DeviceInfo, precision: Precision) -> torch.dtype:
-        """auto: half precision where the card has units for it, and float32 elsewhere."""
+        """auto: half precision on CUDA cards, which have units for it, and float32 elsewhere."""
         if precision == "auto":
             return torch.float16 if device.selector.startswith("cuda") else torch.float32
-        if precision not in device.precisions or precision not in DTYPES:
+        if precision not in device.precisions:
             raise UnavailableError(
                 f"torch has no {precision} on {device.selector}; it has: {', '.join(device.precisions)}",
                 backend="torch",
+                stage=f"opening {device.selector}",
                 hint="an int8 model runs on openvino and onnxruntime" if precision == "int8" else None,
             )
         return DTYPES[precision]
-
-    def _advice(self, error: Exception) -> str | None:
-        broken = isinstance(error, (onnx.checker.ValidationError, ValueError)) or "protobuf" in str(type(error)).lower()
-        return "check that the file is whole and is an ONNX model" if broken else None
-
-
-def _first_run(graph: Graph, device: torch.device) -> Placement:
-    """Where a batch of one really ran, and in which precision."""
-    shapes = {spec.name: [max(length, 1) for length in spec.shape] for spec in graph.inputs}
-    inputs = {
-        spec.name: torch.zeros(shapes[spec.name], dtype=getattr(torch, spec.dtype), device=device)
-        for spec in graph.inputs
-    }
-    with observe() as seen:
-        graph(inputs)
-    return Placement(seen.device, seen.precision, {"threads": str(torch.get_num_threads())})

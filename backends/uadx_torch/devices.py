@@ -1,62 +1,61 @@
 """What torch has on this machine, by torch's own names: cpu, cuda:0, mps, xpu:0.
 
-Cards are counted through NVML where that is there. Their properties initialise CUDA, which takes no memory of a card,
-and forbids a later fork of the process.
+Reading a card's properties initialises CUDA in this process, so that a process forked later cannot use it, but makes
+no context: no memory of the card is taken.
 """
 
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 from uadx.api import DeviceInfo
 
 
 def devices() -> Iterator[DeviceInfo]:
-    """All of them; a kind of card that this torch or this machine cannot use has its reason in `unusable`."""
-    half = ("f16",) if _convolves_in_half_precision() else ()
-    yield DeviceInfo("cpu", f"CPU ({platform.machine()})", "any", "cpu", precisions=("f32", "bf16", *half))
+    """All of them; a card that this torch or this machine cannot use has the reason in `unusable`."""
+    yield DeviceInfo("cpu", f"CPU ({platform.machine()})", "any", "cpu", precisions=tuple(_tried_on_the_cpu()))
     yield from _cuda()
     if torch.backends.mps.is_available():
         yield DeviceInfo("mps", "Apple GPU", "apple", precisions=("f32", "f16"), maturity="unverified")
     if hasattr(torch, "xpu") and torch.xpu.is_available():
         for index in range(torch.xpu.device_count()):
-            card = torch.xpu.get_device_properties(index)
-            yield _card(f"xpu:{index}", card, "intel", None, index)
+            yield _card(f"xpu:{index}", torch.xpu.get_device_properties(index), "intel", None, index)
 
 
-def _convolves_in_half_precision() -> bool:
-    """Newer releases do on the CPU: slowly, but it shows what float16 makes of a model."""
-    try:
-        one = torch.ones(1, 1, 1, 1, dtype=torch.float16)
-        torch.nn.functional.conv2d(one, one)
-    except RuntimeError:
-        return False
-    return True
+def _tried_on_the_cpu() -> Iterator[str]:
+    """torch has no word for it, and older releases lack half-precision convolutions."""
+    for name, dtype in (("f32", torch.float32), ("bf16", torch.bfloat16), ("f16", torch.float16)):
+        one = torch.ones(1, 1, 1, 1, dtype=dtype)
+        try:
+            functional.conv2d(one, one)
+        except RuntimeError:
+            continue
+        yield name
 
 
 def _cuda() -> Iterator[DeviceInfo]:
-    vendor = "amd" if torch.version.hip else "nvidia"
-    kind = None if torch.version.hip else "gpu"  # uadx's gpu is NVIDIA's; ROCm is reached as torch:cuda:N
-    if torch.version.cuda is None and not torch.version.hip:
-        yield _missing("this torch is built without CUDA: install the build that has it (pytorch.org/get-started)")
+    """ROCm's cards too, which torch calls by the same name. uadx's `gpu` is NVIDIA's, so they have no kind."""
+    vendor, kind = ("amd", None) if torch.version.hip else ("nvidia", "gpu")
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+        cards = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip()
+        yield DeviceInfo("cuda:0", "CUDA", vendor, kind, precisions=(), maturity="unverified", unusable=reason)
         return
-    count = torch.cuda.device_count()
-    if count == 0 and kind is not None:
-        yield _missing("torch sees no CUDA card: see what nvidia-smi says")
-    for index in range(count):
-        yield _card(f"cuda:{index}", torch.cuda.get_device_properties(index), vendor, kind, index)
-
-
-def _missing(reason: str) -> DeviceInfo:
-    return DeviceInfo("cuda:0", "CUDA", "nvidia", "gpu", precisions=(), maturity="unverified", unusable=reason)
+    for index, card in enumerate(cards):
+        yield _card(f"cuda:{index}", card, vendor, kind, index)
 
 
 def _card(selector: str, card: Any, vendor: str, kind: str | None, index: int) -> DeviceInfo:
     bf16 = ("bf16",) if vendor != "nvidia" or card.major >= 8 else ()
+    unusable = missing_code(card.major, card.minor, torch.cuda.get_arch_list()) if vendor == "nvidia" else ""
     return DeviceInfo(
         selector,
         card.name,
@@ -66,16 +65,19 @@ def _card(selector: str, card: Any, vendor: str, kind: str | None, index: int) -
         memory=card.total_memory,
         precisions=("f32", *bf16, "f16"),
         maturity="unverified",
-        unusable=_unbuilt(card) if vendor == "nvidia" else "",
+        unusable=unusable,
     )
 
 
-def _unbuilt(card: Any) -> str:
-    """Why this torch has no code for a card: its wheels leave old ones out, and cannot know newer ones."""
-    built = torch.cuda.get_arch_list()
-    own = f"sm_{card.major}{card.minor}"
-    same_major = [name for name in built if name.startswith(f"sm_{card.major}") and name <= own]
-    ahead_of_time = any(name.startswith("compute_") and name <= f"compute_{card.major}{card.minor}" for name in built)
-    if not built or same_major or ahead_of_time:
+def missing_code(major: int, minor: int, built: list[str]) -> str:
+    """Why a torch built for `built` ("sm_80", "compute_90") has no code for a card of that compute capability.
+
+    Empty where it has. Code runs on cards of its own major version from its minor version on; "compute_" is code
+    that the driver compiles for all later cards
+    (https://docs.nvidia.com/cuda/cuda-c-programming-guide/#compute-capability).
+    """
+    own = 10 * major + minor
+    known = [(form, int(version)) for name in built for form, version in re.findall(r"^(sm|compute)_(\d+)", name)]
+    if not known or any(version <= own and (form == "compute" or version // 10 == major) for form, version in known):
         return ""
-    return f"this torch is built for {', '.join(built)} and the card is {own}: install the build that has it"
+    return f"this torch is built for {', '.join(built)} and the card is sm_{own}"

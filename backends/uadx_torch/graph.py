@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
 from onnx import helper, numpy_helper
+from onnx.external_data_helper import uses_external_data
 from torch import Tensor
 
 from uadx.api import TensorSpec
-from uadx_torch.operators import AXES_INPUT, DTYPES, OPERATORS, Operator
+from uadx_torch.operators import OPERATORS, REDUCTIONS, torch_dtype
 
-_UNSUPPORTED_ATTRIBUTES = {"auto_pad": (b"NOTSET", b""), "storage_order": (0,), "training_mode": (0,)}
+Watch = Callable[[str, Tensor], None]
+"""Told each operator's name and its result."""
+
+# attributes that change what an operator computes, each with the values under which it is the one that is known here
+_KNOWN_VALUES: Mapping[str, tuple[object, ...]] = {
+    "auto_pad": (b"NOTSET", b""),
+    "noop_with_empty_axes": (0,),
+    "storage_order": (0,),
+    "training_mode": (0,),
+}
 
 
 class UnsupportedError(Exception):
@@ -27,79 +36,92 @@ class UnsupportedError(Exception):
 class _Step:
     """One call. last: the values that nothing needs after it."""
 
-    operator: Operator
+    operator: str
     inputs: tuple[str, ...]
     output: str
     attributes: Mapping[str, Any]
-    last: tuple[str, ...]
+    last: tuple[str, ...] = ()
+
+    def run(self, values: Mapping[str, Tensor | None]) -> Tensor:
+        return OPERATORS[self.operator]([values[name] for name in self.inputs], self.attributes)
+
+
+def read(path: Path) -> onnx.ModelProto:
+    """The model, checked by onnx, whose errors it raises. Files beside it are not opened: UnsupportedError."""
+    model = onnx.load(path, load_external_data=False)
+    if any(uses_external_data(tensor) for tensor in model.graph.initializer):
+        raise UnsupportedError("its weights are in another file")
+    onnx.checker.check_model(model)
+    return model
 
 
 class Graph:
     """A model on one device; call it with tensors by input name. Holds no state between calls."""
 
-    def __init__(self, path: Path, device: torch.device, dtype: torch.dtype) -> None:
-        """dtype: what convolutions compute in. Raises UnsupportedError, and onnx's own errors for a broken file."""
-        model = onnx.load(path, load_external_data=False)
-        onnx.checker.check_model(model)
+    def __init__(self, model: onnx.ModelProto, device: torch.device, dtype: torch.dtype) -> None:
+        """dtype: what convolutions compute in. Raises UnsupportedError."""
         graph = model.graph
-        if not graph.node:
-            raise UnsupportedError("the file is empty: a model without nodes")
-        _check(graph)
-        constants = {tensor.name: _tensor(tensor) for tensor in graph.initializer}
+        if lacking := sorted(set(_unsupported(graph))):
+            raise UnsupportedError(f"the torch backend does not have: {', '.join(lacking)}")
+        constants: dict[str, Tensor | None] = {tensor.name: _tensor(tensor) for tensor in graph.initializer}
+        self.dtype = dtype
         self.inputs = tuple(_spec(value) for value in graph.input if value.name not in constants)
         self.outputs = tuple(_spec(value) for value in graph.output)
+        constants[""] = None  # an optional input that is left out
         steps = _folded(graph, constants)
-        convolved = {name for step in steps if step.operator is OPERATORS["Conv"] for name in step.inputs[1:]}
+        results = {spec.name for spec in self.outputs}
+        needed = results.union(*(step.inputs for step in steps))
+        convolved = {name for step in steps if step.operator == "Conv" for name in step.inputs[1:]}
         self._constants = {
-            name: _placed(constants[name], device, dtype if name in convolved else None)
-            for step in steps
-            for name in step.inputs
-            if name in constants
+            name: value if value is None else _placed(value, device, dtype if name in convolved else None)
+            for name, value in constants.items()
+            if name in needed
         }
-        self._steps = _with_lifetimes(steps, {spec.name for spec in self.outputs} | set(self._constants))
+        self._steps = _with_lifetimes(steps, results | set(self._constants))
 
-    def __call__(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Outputs by name, on the device, in whatever dtype the last operator gave."""
-        values: dict[str, Tensor | None] = {"": None, **self._constants, **inputs}
+    def __call__(self, inputs: Mapping[str, Tensor], watch: Watch | None = None) -> dict[str, Tensor]:
+        """Outputs by name, on the device, in the dtypes of the model file."""
+        values: dict[str, Tensor | None] = {**self._constants, **inputs}
         with torch.inference_mode():
             for step in self._steps:
-                values[step.output] = step.operator([values[name] for name in step.inputs], step.attributes)
+                value = values[step.output] = step.run(values)
+                if watch is not None:
+                    watch(step.operator, value)
                 for name in step.last:
                     del values[name]
-        outputs = {spec.name: values[spec.name] for spec in self.outputs}
-        return {name: value for name, value in outputs.items() if value is not None}
+            outputs = {spec.name: (values[spec.name], getattr(torch, spec.dtype)) for spec in self.outputs}
+            return {name: value.to(dtype) for name, (value, dtype) in outputs.items() if value is not None}
 
 
-def _check(graph: onnx.GraphProto) -> None:
-    unknown = {node.op_type for node in graph.node} - set(OPERATORS)
+def _unsupported(graph: onnx.GraphProto) -> Iterator[str]:
+    constants = {tensor.name for tensor in graph.initializer}
+    constants |= {node.output[0] for node in graph.node if node.op_type == "Constant"}
     for node in graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            yield f"{node.op_type} (an int8 model runs on openvino and onnxruntime)"
+        elif node.op_type not in OPERATORS or node.domain not in ("", "ai.onnx"):
+            yield f"{node.domain}.{node.op_type}".lstrip(".")
+        elif len([name for name in node.output if name]) > 1:
+            yield f"{node.op_type} with several outputs"
+        elif node.op_type in REDUCTIONS and any(name and name not in constants for name in node.input[1:]):
+            yield f"{node.op_type} with computed axes"
         for attribute in node.attribute:
-            allowed = _UNSUPPORTED_ATTRIBUTES.get(attribute.name)
-            if allowed is not None and helper.get_attribute_value(attribute) not in allowed:
-                unknown.add(f"{node.op_type} with {attribute.name}")
-        if len([name for name in node.output if name]) > 1:
-            unknown.add(f"{node.op_type} with several outputs")
-    if {"QuantizeLinear", "DequantizeLinear"} & unknown:
-        raise UnsupportedError("an int8 model runs on openvino and onnxruntime, not on torch")
-    if unknown:
-        raise UnsupportedError(f"operators that this backend does not have: {', '.join(sorted(unknown))}")
+            known = _KNOWN_VALUES.get(attribute.name)
+            if known is not None and helper.get_attribute_value(attribute) not in known:
+                yield f"{node.op_type} with {attribute.name}"
 
 
-def _folded(graph: onnx.GraphProto, constants: dict[str, Tensor]) -> list[_Step]:
+def _folded(graph: onnx.GraphProto, constants: dict[str, Tensor | None]) -> list[_Step]:
     """The nodes that depend on an input; the others are computed now and join the constants."""
     steps = []
     for node in graph.node:
         attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
-        inputs = tuple(node.input)
-        if node.op_type.startswith("Reduce") and len(inputs) > AXES_INPUT:
-            if inputs[AXES_INPUT] not in constants:
-                raise UnsupportedError(f"{node.op_type} over axes that are no constant")
-            attributes["axes"] = constants[inputs[AXES_INPUT]].tolist()  # on a device, each call would wait for them
-            inputs = inputs[:AXES_INPUT]
-        step = _Step(OPERATORS[node.op_type], inputs, node.output[0], attributes, ())
-        if all(name in constants for name in step.inputs if name):
-            known = [constants.get(name) for name in step.inputs]
-            constants[step.output] = step.operator(known, attributes)
+        step = _Step(node.op_type, tuple(node.input), node.output[0], attributes)
+        if node.op_type in REDUCTIONS and (axes := constants[(*node.input, "", "")[1]]) is not None:
+            # an input since opset 13 or 18: read once, or every run would wait for the device
+            step = replace(step, inputs=step.inputs[:1], attributes={**attributes, "axes": axes.tolist()})
+        if all(name in constants for name in step.inputs):
+            constants[step.output] = step.run(constants)
         else:
             steps.append(step)
     return steps
@@ -109,14 +131,14 @@ def _with_lifetimes(steps: list[_Step], kept: set[str]) -> list[_Step]:
     """The steps, each with the values that it is the last to need, so that memory does not grow with depth."""
     done, needed = [], set(kept)
     for step in reversed(steps):
-        last = {name for name in step.inputs if name} - needed
+        last = set(step.inputs) - needed
         needed |= last
-        done.append(_Step(step.operator, step.inputs, step.output, step.attributes, tuple(last)))
+        done.append(replace(step, last=tuple(last)))
     return done[::-1]
 
 
 def _tensor(tensor: onnx.TensorProto) -> Tensor:
-    return torch.from_numpy(np.array(numpy_helper.to_array(tensor)))  # a copy: onnx's array is read only
+    return torch.from_numpy(numpy_helper.to_array(tensor).copy())  # onnx's array is read only
 
 
 def _placed(tensor: Tensor, device: torch.device, dtype: torch.dtype | None) -> Tensor:
@@ -126,6 +148,7 @@ def _placed(tensor: Tensor, device: torch.device, dtype: torch.dtype | None) -> 
 
 
 def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
-    shape = value.type.tensor_type.shape.dim
-    dtype = str(DTYPES[int(value.type.tensor_type.elem_type)]).removeprefix("torch.")
-    return TensorSpec(value.name, tuple(dim.dim_value if dim.HasField("dim_value") else -1 for dim in shape), dtype)
+    """NumPy's names of dtypes are torch's."""
+    tensor = value.type.tensor_type
+    shape = tuple(length.dim_value if length.HasField("dim_value") else -1 for length in tensor.shape.dim)
+    return TensorSpec(value.name, shape, str(torch_dtype(tensor.elem_type)).removeprefix("torch."))

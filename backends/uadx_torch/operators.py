@@ -1,8 +1,8 @@
 """The ONNX operators that the executor knows, each as one small torch function.
 
 A function takes the operator's inputs (None for an omitted one) and its attributes, and gives its one output.
-Convolutions compute in the dtype of their weights; what comes after the last of them, norms and distances, computes
-in float32 whatever the precision. Definitions: https://onnx.ai/onnx/operators/.
+Convolutions compute in the dtype of their weights, and so do the activations, pools and additions between them; all
+else, norms and distances above all, computes in float32 at least. Definitions: https://onnx.ai/onnx/operators/.
 """
 
 from __future__ import annotations
@@ -10,35 +10,32 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import onnx
 import torch
+from onnx import TensorProto, numpy_helper
 from torch import Tensor
 from torch.nn import functional
 
+Inputs = Sequence[Any]  # tensors; None for an optional one that is left out
 Attributes = Mapping[str, Any]
-Operator = Callable[[Sequence[Tensor | None], Attributes], Tensor]
+Operator = Callable[[Inputs, Attributes], Tensor]
 
-DTYPES: Mapping[int, torch.dtype] = {
-    onnx.TensorProto.FLOAT: torch.float32,
-    onnx.TensorProto.FLOAT16: torch.float16,
-    onnx.TensorProto.BFLOAT16: torch.bfloat16,
-    onnx.TensorProto.DOUBLE: torch.float64,
-    onnx.TensorProto.UINT8: torch.uint8,
-    onnx.TensorProto.INT8: torch.int8,
-    onnx.TensorProto.INT32: torch.int32,
-    onnx.TensorProto.INT64: torch.int64,
-    onnx.TensorProto.BOOL: torch.bool,
+_DTYPES: Mapping[int, torch.dtype] = {
+    TensorProto.FLOAT: torch.float32,
+    TensorProto.FLOAT16: torch.float16,
+    TensorProto.DOUBLE: torch.float64,
+    TensorProto.UINT8: torch.uint8,
+    TensorProto.INT8: torch.int8,
+    TensorProto.INT32: torch.int32,
+    TensorProto.INT64: torch.int64,
+    TensorProto.BOOL: torch.bool,
 }
 
 
-def _given(inputs: Sequence[Tensor | None], index: int) -> Tensor | None:
-    return inputs[index] if index < len(inputs) else None
-
-
-def _value(inputs: Sequence[Tensor | None], index: int = 0) -> Tensor:
-    value = inputs[index]
-    assert value is not None, "a required input is omitted"
-    return value
+def torch_dtype(element_type: int) -> torch.dtype:
+    """torch's name for one of ONNX's types. Raises ValueError for those that NumPy or torch lacks."""
+    if element_type not in _DTYPES:
+        raise ValueError(f"the torch backend has no tensors of {TensorProto.DataType.Name(element_type)}")
+    return _DTYPES[element_type]
 
 
 def _wide(value: Tensor) -> Tensor:
@@ -46,12 +43,12 @@ def _wide(value: Tensor) -> Tensor:
     return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
 
 
-def _elementwise(function: Callable[[Tensor, Tensor], Tensor]) -> Operator:
-    return lambda inputs, _: function(_wide(_value(inputs)), _wide(_value(inputs, 1)))
+def _elementwise(function: Callable[..., Tensor]) -> Operator:
+    return lambda inputs, _: function(*map(_wide, inputs))
 
 
-def _cast(inputs: Sequence[Tensor | None], attributes: Attributes) -> Tensor:
-    return _value(inputs).to(DTYPES[attributes["to"]])
+def _divide(dividend: Tensor, divisor: Tensor) -> Tensor:
+    return torch.div(dividend, divisor, rounding_mode=None if dividend.is_floating_point() else "trunc")
 
 
 def _padded(value: Tensor, attributes: Attributes, fill: float) -> tuple[Tensor, list[int]]:
@@ -65,74 +62,69 @@ def _padded(value: Tensor, attributes: Attributes, fill: float) -> tuple[Tensor,
     return functional.pad(value, reverse, value=fill), [0] * half
 
 
-def _conv(inputs: Sequence[Tensor | None], attributes: Attributes) -> Tensor:
-    weight = _value(inputs, 1)
-    value, padding = _padded(_value(inputs).to(weight.dtype), attributes, 0.0)
+def _conv(inputs: Inputs, attributes: Attributes) -> Tensor:
+    value, weight, bias = (*inputs, None)[:3]
+    value, padding = _padded(value.to(weight.dtype), attributes, 0.0)
     return functional.conv2d(
         value,
         weight,
-        _given(inputs, 2),
-        stride=attributes.get("strides", [1, 1]),
+        bias,
+        stride=attributes.get("strides", 1),
         padding=padding,
-        dilation=attributes.get("dilations", [1, 1]),
+        dilation=attributes.get("dilations", 1),
         groups=attributes.get("group", 1),
     )
 
 
-def _max_pool(inputs: Sequence[Tensor | None], attributes: Attributes) -> Tensor:
-    value, padding = _padded(_value(inputs), attributes, float("-inf"))
+def _max_pool(inputs: Inputs, attributes: Attributes) -> Tensor:
+    value, padding = _padded(inputs[0], attributes, float("-inf"))
     return functional.max_pool2d(
         value,
         attributes["kernel_shape"],
-        stride=attributes.get("strides", [1, 1]),
+        stride=attributes.get("strides", 1),
         padding=padding,
-        dilation=attributes.get("dilations", [1, 1]),
+        dilation=attributes.get("dilations", 1),
         ceil_mode=bool(attributes.get("ceil_mode", 0)),
     )
 
 
-def _batch_norm(inputs: Sequence[Tensor | None], attributes: Attributes) -> Tensor:
-    value = _value(inputs)
-    scale, bias, mean, variance = (_value(inputs, index).to(value.dtype) for index in range(1, 5))
-    return functional.batch_norm(value, mean, variance, scale, bias, eps=attributes.get("epsilon", 1e-5))
+def _batch_norm(inputs: Inputs, attributes: Attributes) -> Tensor:
+    value, scale, bias, mean, variance = inputs
+    normalised = functional.batch_norm(_wide(value), mean, variance, scale, bias, eps=attributes.get("epsilon", 1e-5))
+    return normalised.to(value.dtype)  # a part of the convolution before it
 
 
 def _reduced(function: Callable[..., Tensor]) -> Operator:
-    def reduce(inputs: Sequence[Tensor | None], attributes: Attributes) -> Tensor:
-        value = _wide(_value(inputs))
-        axes = tuple(attributes.get("axes") or range(value.ndim))
-        return function(value, dim=axes, keepdim=bool(attributes.get("keepdims", 1)))
+    def reduce(inputs: Inputs, attributes: Attributes) -> Tensor:
+        value = _wide(inputs[0])
+        axes = attributes.get("axes") or range(value.ndim)
+        return function(value, dim=tuple(axes), keepdim=bool(attributes.get("keepdims", 1)))
 
     return reduce
 
 
-def _transpose(inputs: Sequence[Tensor | None], attributes: Attributes) -> Tensor:
-    value = _value(inputs)
+def _transpose(inputs: Inputs, attributes: Attributes) -> Tensor:
+    value: Tensor = inputs[0]
     return value.permute(attributes.get("perm", tuple(reversed(range(value.ndim)))))
 
 
-def _add(inputs: Sequence[Tensor | None], _: Attributes) -> Tensor:
-    """Residual connections stay in the precision of the convolutions that they join."""
-    return _value(inputs) + _value(inputs, 1)
-
-
-AXES_INPUT = 1
-"""Where ReduceSum since opset 13, and ReduceMean since 18, take their axes; an attribute before."""
+REDUCTIONS: Mapping[str, Operator] = {"ReduceMean": _reduced(torch.mean), "ReduceSum": _reduced(torch.sum)}
+"""Their second input, if any, is given as the attribute `axes`."""
 
 OPERATORS: Mapping[str, Operator] = {
-    "Add": _add,
+    "Add": lambda inputs, _: torch.add(*inputs),  # residual connections stay in the dtype of what they join
     "BatchNormalization": _batch_norm,
-    "Cast": _cast,
+    "Cast": lambda inputs, attributes: inputs[0].to(torch_dtype(attributes["to"])),
+    "Constant": lambda _, attributes: torch.from_numpy(numpy_helper.to_array(attributes["value"]).copy()),
     "Conv": _conv,
-    "Div": _elementwise(torch.div),
-    "Identity": lambda inputs, _: _value(inputs),
+    "Div": _elementwise(_divide),
+    "Identity": lambda inputs, _: inputs[0],
     "MaxPool": _max_pool,
     "Mul": _elementwise(torch.mul),
-    "Reciprocal": lambda inputs, _: torch.reciprocal(_wide(_value(inputs))),
-    "ReduceMean": _reduced(torch.mean),
-    "ReduceSum": _reduced(torch.sum),
-    "Relu": lambda inputs, _: torch.relu(_value(inputs)),
-    "Sqrt": lambda inputs, _: torch.sqrt(_wide(_value(inputs))),
+    "Reciprocal": _elementwise(torch.reciprocal),
+    "Relu": lambda inputs, _: torch.relu(inputs[0]),
+    "Sqrt": _elementwise(torch.sqrt),
     "Sub": _elementwise(torch.sub),
     "Transpose": _transpose,
+    **REDUCTIONS,
 }

@@ -238,6 +238,15 @@ def test_a_backend_whose_sdk_is_missing_is_not_installed_and_says_how_to_install
     assert row["fix"] == "pip install acme"
 
 
+def test_a_device_that_is_seen_and_cannot_be_used_has_its_reason_and_its_plugins_advice(acme, rows):
+    advice = (
+        "\n@hookimpl\ndef uadx_explain_failure(backend, error): return 'cool it' if 'hot' in str(error) else None\n"
+    )
+    acme(PLUGIN + advice, listing="return [DeviceInfo('card0', 'Acme', 'acme', unusable='too hot')]")
+    (row,) = rows("acme")
+    assert (row["status"], row["reason"], row["fix"]) == ("unavailable", "too hot", "cool it")
+
+
 def test_a_backend_without_a_device_is_unavailable(acme, rows):
     acme(listing="return []")
     (row,) = rows("acme")

@@ -134,6 +134,7 @@ def _rows(name: str, plugins: Plugins, answer: Mapping[str, Any]) -> Iterable[Ro
             provider,
             "unavailable" if reason else status,
             reason,
+            device["fix"],
             kind=f"{device['kind']}:{device['index']}" if device["kind"] else None,
             name=device["name"],
             vendor=device["vendor"],

@@ -14,8 +14,8 @@ from dataclasses import asdict
 from importlib import import_module
 from typing import Any
 
-from uadx.api import BackendSpec, Finding
-from uadx.errors import PluginError, UadxError
+from uadx.api import BackendSpec, DeviceInfo, Finding
+from uadx.errors import PluginError, UadxError, UnavailableError
 from uadx.machine import Machine
 from uadx.plugins import Plugins
 
@@ -31,7 +31,7 @@ def probe(name: str, options: Mapping[str, object]) -> dict[str, Any]:
         answer["findings"] = [asdict(finding) for finding in _discover(spec)]
         backend = plugins.open(name, options)
         answer["versions"] = dict(backend.versions())
-        answer["devices"] = [asdict(device) for device in backend.devices()]
+        answer["devices"] = [asdict(device) | {"fix": _advice(plugins, name, device)} for device in backend.devices()]
     except UadxError as error:
         status = plugins.load(name).status if isinstance(error, PluginError) else "unavailable"
         answer |= {"status": _status(status, error), "reason": _reason(error), "fix": error.hint or ""}
@@ -47,6 +47,11 @@ def _discover(spec: BackendSpec) -> Iterable[Finding]:
     module, _, function = spec.discovery.partition(":")
     findings: Iterable[Finding] = getattr(import_module(module), function)(Machine())
     return findings
+
+
+def _advice(plugins: Plugins, name: str, device: DeviceInfo) -> str:
+    """What to do about a device that is seen and cannot be used."""
+    return (plugins.explain(name, UnavailableError(device.unusable)) or "") if device.unusable else ""
 
 
 def _status(plugin: str, error: UadxError) -> str:

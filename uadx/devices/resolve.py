@@ -111,7 +111,11 @@ class Resolver:
             what = "a simulator, used by its own name only" if spec.simulated else f"not made for {candidate.kind}"
             raise UnavailableError(f"it is {what}", backend=name)
         backend = self.plugins.open(name, self.devices.options.get(name, {}))
-        return Located(name, spec, backend, _refs(backend, candidate))
+        try:
+            return Located(name, spec, backend, _refs(backend, candidate))
+        except UnavailableError as error:
+            error.hint = error.hint or self.plugins.explain(name, error)
+            raise
 
     def _instead(self) -> str | None:
         """Another device to name, where the default was not what failed."""
