@@ -151,7 +151,6 @@ class Plugins:
                 f"the package {missing!r} is not installed",
                 backend=spec.name,
                 stage=f"importing {missing}",
-                cause_text=str(error),
                 hint=spec.install_hint,
             )
         if _comes_from(error, spec.sdk_modules):

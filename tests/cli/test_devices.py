@@ -55,19 +55,27 @@ def rows(uadx):
     return listed
 
 
-def test_a_cpu_machine_is_told_what_works_what_does_not_and_what_each_kind_means(uadx):
-    done = uadx("devices")
+@pytest.fixture
+def devices_file(tmp_path):
+    """A devices file with a kind that only a backend which nothing provides would serve."""
+    path = tmp_path / "devices.yaml"
+    path.write_text("version: 1\nkinds: {tpu: {backends: [nobody]}}\n")
+    return path
+
+
+def test_a_cpu_machine_is_told_what_works_what_does_not_and_what_each_kind_means(uadx, devices_file):
+    done = uadx("devices", "--devices-file", devices_file)
     lines = done.out.splitlines()
     assert done.code == 0
     assert lines[0].split() == ["--device", "or", "name", "vendor", "memory", "precisions", "status"]
     openvino = next(line for line in lines if line.startswith("openvino:CPU "))
     assert openvino.split()[1] == "cpu"
     assert openvino.endswith(" ok")
-    ascend = next(index for index, line in enumerate(lines) if line.startswith("ascend "))
-    assert lines[ascend].endswith(" not installed")
-    assert lines[ascend + 1] == "    no installed package provides it"
+    nobody = next(index for index, line in enumerate(lines) if line.startswith("nobody "))
+    assert lines[nobody].endswith(" not installed")
+    assert lines[nobody + 1] == "    no installed package provides it"
     assert "--device cpu  runs on openvino:CPU (the default)" in lines
-    assert "--device npu  has no device here (ascend: not installed)" in lines
+    assert "--device tpu  has no device here (nobody: not installed)" in lines
 
 
 def test_the_visible_devices_variable_is_shown_with_its_value(uadx, monkeypatch):
@@ -234,7 +242,7 @@ def test_a_backend_whose_sdk_is_missing_is_not_installed_and_says_how_to_install
     acme(sdk="import acme_sdk")
     (row,) = rows("acme")
     assert row["status"] == "not installed"
-    assert row["reason"] == "the package 'acme_sdk' is not installed: No module named 'acme_sdk'"
+    assert row["reason"] == "the package 'acme_sdk' is not installed"
     assert row["fix"] == "pip install acme"
 
 

@@ -100,10 +100,18 @@ def acme(install, tmp_path):
         }
         install("acme", files, acme="acme_plugin")
         path = tmp_path / "devices.yaml"
-        path.write_text("version: 1\nkinds:\n  npu: {backends: [acme, ascend]}\n")
+        path.write_text("version: 1\nkinds:\n  npu: {backends: [acme, nobody]}\n")
         return path
 
     return install_acme
+
+
+@pytest.fixture
+def nobodys(tmp_path):
+    """A devices file with a kind that no installed backend serves."""
+    path = tmp_path / "nobodys.yaml"
+    path.write_text("version: 1\nkinds: {tpu: {backends: [nobody]}}\nauto: [tpu, cpu]\n")
+    return path
 
 
 def test_cpu_is_the_first_of_its_backends(open_on):
@@ -143,14 +151,14 @@ def test_a_wrong_device_names_where_it_was_written(open_on, monkeypatch, tmp_pat
         open_on()
 
 
-def test_a_device_that_nothing_serves_is_an_error_with_a_reason_for_each_candidate(open_on):
+def test_a_device_that_nothing_serves_is_an_error_with_a_reason_for_each_candidate(open_on, nobodys):
     with pytest.raises(UnavailableError) as caught:
-        open_on("npu:0")
+        open_on("tpu:0", devices_file=nobodys)
     assert caught.value.exit_code == 4
     assert caught.value.render() == (
-        "error: npu:0 is not usable: 1 backend tried\n"
-        "  ascend: no installed package provides the backend 'ascend'\n"
-        "  fix: see what there is, and why not the rest: `uadx devices npu`\n"
+        "error: tpu:0 is not usable: 1 backend tried\n"
+        "  nobody: no installed package provides the backend 'nobody'\n"
+        "  fix: see what there is, and why not the rest: `uadx devices tpu`\n"
         "  or: run on another device, such as --device cpu"
     )
 
@@ -161,7 +169,7 @@ def test_an_index_that_does_not_exist_is_answered_with_those_that_do(open_on, ac
     assert caught.value.render() == (
         "error: npu:2 is not usable: 2 backends tried\n"
         "  acme (acme 1.5): it sees no npu:2; it sees: npu:0 (Acme 9), npu:1 (Acme 9)\n"
-        "  ascend: no installed package provides the backend 'ascend'\n"
+        "  nobody: no installed package provides the backend 'nobody'\n"
         "  fix: name one that it sees: `uadx devices npu` lists them\n"
         "  or: run on another device, such as --device cpu"
     )
@@ -187,13 +195,13 @@ def test_an_index_reaches_the_backend_as_the_runtimes_own_name(open_on, acme):
     assert (opened.compiled.device.kind, opened.compiled.device.index) == ("npu", 1)
 
 
-def test_auto_takes_the_first_kind_that_is_usable_and_keeps_why_the_others_were_not(open_on, acme, tmp_path):
-    path = tmp_path / "auto.yaml"
-    path.write_text("version: 1\nauto: [npu, cpu]\n")
-    opened = open_on("auto", devices_file=path)
+def test_auto_takes_the_first_kind_that_is_usable_and_keeps_why_the_others_were_not(open_on, acme, nobodys):
+    opened = open_on("auto", devices_file=nobodys)
     assert opened.used == "openvino:CPU"
-    assert [str(each) for each in opened.skipped] == ["ascend: no installed package provides the backend 'ascend'"]
-    assert open_on("auto", devices_file=acme()).used == "acme:card0"
+    assert [str(each) for each in opened.skipped] == ["nobody: no installed package provides the backend 'nobody'"]
+    path = acme()
+    path.write_text(path.read_text() + "auto: [npu, cpu]\n")
+    assert open_on("auto", devices_file=path).used == "acme:card0"
 
 
 def test_several_devices_each_hold_the_model_and_share_the_work_evenly(open_on, acme):
@@ -237,12 +245,12 @@ def test_where_one_of_several_does_not_compile_the_others_are_closed(open_on, ac
     assert len(acme_backend.closed) == 1
 
 
-def test_a_kind_is_never_crossed_without_a_fallback_and_with_one_it_warns_and_says_why(artifact):
+def test_a_kind_is_never_crossed_without_a_fallback_and_with_one_it_warns_and_says_why(artifact, nobodys):
     with pytest.warns(UadxWarning) as caught:
-        opened = open_model(artifact, "npu:0", CompileOptions(), fallback="cpu")
-    reason = "npu:0 is not usable: 1 backend tried: ascend: no installed package provides the backend 'ascend'"
+        opened = open_model(artifact, "tpu:0", CompileOptions(), fallback="cpu", devices_file=nobodys)
+    reason = "tpu:0 is not usable: 1 backend tried: nobody: no installed package provides the backend 'nobody'"
     assert str(caught[0].message) == f"{reason}; running on openvino:CPU, the fallback that was asked for"
-    assert (opened.requested, opened.used, opened.fallback_reason) == ("npu:0", "openvino:CPU", reason)
+    assert (opened.requested, opened.used, opened.fallback_reason) == ("tpu:0", "openvino:CPU", reason)
     opened.close()
 
 
