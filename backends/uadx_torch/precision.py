@@ -47,6 +47,8 @@ SWITCHES: Mapping[str, tuple[Switch, ...]] = {
         Switch("cudnn.conv", "fp32_precision", _IEEE),
         Switch("cuda.matmul", "fp32_precision", _IEEE),
     ),
+    # torch_mlu's: https://github.com/Cambricon/torch_mlu, torch_mlu/backends
+    "mlu": (Switch("cnnl", "allow_tf32", (False,)), Switch("mlu.matmul", "allow_tf32", (False,))),
     "cpu": (Switch("mkldnn.conv", "fp32_precision", _IEEE),),
 }
 
