@@ -50,8 +50,11 @@ def find_claims() -> tuple[dict[str, list[Claim]], list[Unreadable]]:
     unreadable = []
     seen = set()
     for distribution in distributions():
-        text = distribution.read_text("entry_points.txt")
-        if text is None or f"[{GROUP}]" not in text:
+        try:
+            text = distribution.read_text("entry_points.txt")
+        except (OSError, UnicodeDecodeError):  # of a package that has nothing to do with uadx, as far as can be told
+            continue
+        if text is None or GROUP not in text:
             continue
         name, version = _identity(distribution)
         key = name.lower().replace("_", "-").replace(".", "-")

@@ -8,6 +8,7 @@ imported to list them, one plugin is imported to use one, and a broken plugin is
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -19,6 +20,8 @@ import pluggy
 from uadx import hookspecs
 from uadx.api import API_VERSION, Backend, BackendSpec
 from uadx.claims import OWN, Claim, find_claims
+from uadx.contract import misfit, words
+from uadx.devices.grammar import NAME
 from uadx.errors import PluginError, UadxError, UnavailableError
 
 ALLOW_LIST = "UADX_LOAD_PLUGINS"
@@ -112,7 +115,7 @@ class Plugins:
         except KeyboardInterrupt:
             raise
         except BaseException as failure:
-            return f"(the plugin's own advice failed: {_words(failure)})"
+            return f"(the plugin's own advice failed: {words(failure)})"
         return advice
 
     def describe(self, name: str) -> str:
@@ -120,6 +123,10 @@ class Plugins:
         if name not in self._claims:
             return name
         return f"{name} ({' and '.join(claim.provider for claim in self._claims[name])})"
+
+    def contested(self, name: str) -> bool:
+        """Whether several distributions claim an installed name."""
+        return len(self._claims[name]) > 1
 
     def claim(self, name: str) -> Claim:
         """The first claim on an installed name; nothing is imported."""
@@ -129,19 +136,24 @@ class Plugins:
         claims = self._claims[name]
         distribution, version = claims[0].distribution, claims[0].version
         if self._allowed is not None and name not in self._allowed:
-            reason = f"{ALLOW_LIST} does not list it"
-            return Plugin(name, distribution, version, "blocked", reason)
+            blocked = f"{ALLOW_LIST} does not list it"
+            return Plugin(name, distribution, version, "blocked", blocked)
+        if not re.fullmatch(NAME, name) or name == "auto":
+            unfit = f"{name!r} cannot be typed as a device: a name is lower case letters, digits, - and _"
+            return Plugin(name, distribution, version, "broken", unfit)
         if len(claims) > 1:
-            reason = "claimed by " + " and by ".join(sorted(claim.provider for claim in claims))
-            return Plugin(name, distribution, version, "conflict", reason)
+            both = "claimed by " + " and by ".join(sorted(claim.provider for claim in claims))
+            return Plugin(name, distribution, version, "conflict", both)
         try:
             manager, spec = _import(claims[0])
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit too: the import of a plugin ends no program
-            return Plugin(name, distribution, version, "broken", _words(error), error=error)
-        if misfit := _misfit(spec):
-            return Plugin(name, distribution, version, "incompatible", misfit)
+            return Plugin(name, distribution, version, "broken", words(error), error=error)
+        if reason := _other_version(spec):
+            return Plugin(name, distribution, version, "incompatible", reason)
+        if reason := misfit(spec):
+            return Plugin(name, distribution, version, "broken", reason)
         return Plugin(name, distribution, version, "ok", spec=spec, manager=manager)
 
     def _import_failure(self, spec: BackendSpec, error: BaseException) -> UadxError:
@@ -158,13 +170,13 @@ class Plugins:
                 f"the SDK of {spec.name!r} is installed but cannot be loaded",
                 backend=spec.name,
                 stage=f"importing {', '.join(spec.sdk_modules)}",
-                cause_text=_words(error),
+                cause_text=words(error),
                 hint=self.explain(spec.name, error) or f"reinstall it: {spec.install_hint}",
             )
         return PluginError(
             f"the backend {spec.name!r} is broken: its factory {spec.factory!r} cannot be loaded",
             backend=spec.name,
-            cause_text=_words(error),
+            cause_text=words(error),
             hint=fix(self.load(spec.name)),
         )
 
@@ -205,8 +217,8 @@ def _module(claim: Claim) -> object:
         raise
 
 
-def _misfit(spec: BackendSpec) -> str | None:
-    """Why a plugin does not fit this uadx, None where it does."""
+def _other_version(spec: BackendSpec) -> str | None:
+    """Why a plugin is not made for this uadx, None where it is."""
     if spec.api is API_VERSION:
         return "its api is copied from uadx.api.API_VERSION, which fits any uadx: it must be a number of its own"
     if type(spec.api) is not int:
@@ -227,7 +239,3 @@ def fix(plugin: Plugin) -> str:
     if isinstance(plugin.error, _StaleMetadata):
         return f"reinstall {plugin.distribution}, or remove what is left: python -m pip uninstall {plugin.distribution}"
     return f"reinstall {plugin.distribution}, or tell its authors"
-
-
-def _words(error: BaseException) -> str:
-    return f"{type(error).__name__.lstrip('_')}: {error}"

@@ -7,6 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import BoundedSemaphore
 from typing import TypeVar
 
+from uadx.errors import InferenceError
+
 T = TypeVar("T")
 
 
@@ -20,14 +22,14 @@ class RequestPool:
     def submit(self, request: Callable[[], T]) -> Future[T]:
         """Start a request as soon as a thread is free. Its result or exception goes to the future.
 
-        Raises RuntimeError after close().
+        Raises InferenceError after close().
         """
         self._free.acquire()
         try:
             future = self._threads.submit(request)
-        except BaseException:
+        except RuntimeError as error:  # the threads have ended
             self._free.release()
-            raise
+            raise InferenceError("the model is closed", stage="running the model") from error
         future.add_done_callback(lambda _: self._free.release())
         return future
 

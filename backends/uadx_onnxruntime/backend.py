@@ -33,7 +33,7 @@ from uadx.api import (
 from uadx.errors import CompileError, ConfigError, InferenceError, PlacementError, UnavailableError
 from uadx.request_pool import RequestPool
 from uadx_onnxruntime.cuda import cards
-from uadx_onnxruntime.providers import CPU, CUDA, NOT_A_DEVICE, first_device, reported, request
+from uadx_onnxruntime.providers import CPU, CUDA, NOT_A_DEVICE, first_device, reported, request, takes_a_device
 
 if TYPE_CHECKING:
     from uadx.api import Array
@@ -58,7 +58,14 @@ class OnnxRuntimeBackend(Backend):
         if sys.platform != "darwin":
             found += self._cuda_devices(available)
         return found + [
-            DeviceInfo(first_device(name), name, "", precisions=(), maturity="unverified")
+            DeviceInfo(
+                first_device(name),
+                name,
+                "",
+                precisions=(),
+                maturity="unverified",
+                unusable=self._load_failure(name) or "",
+            )
             for name in available
             if name not in {*NOT_A_DEVICE, CUDA}
         ]
@@ -87,14 +94,24 @@ class OnnxRuntimeBackend(Backend):
         ]
 
     def compile(self, artifact: ModelArtifact, device: DeviceRef, options: CompileOptions) -> CompiledModel:
-        provider, _, asked = device.selector.partition(":")
+        provider, colon, asked = device.selector.partition(":")
         available = self._ort.get_available_providers()
         if provider not in available:
+            near = [name for name in available if name.lower().startswith(provider.lower())]
             raise UnavailableError(
                 f"this onnxruntime has no provider {provider!r}; it has: {', '.join(available)}",
                 backend="onnxruntime",
                 stage=f"opening {provider}",
-                hint="install the onnxruntime package that has it, such as onnxruntime-gpu for CUDA",
+                hint=f"write it as ONNX Runtime does: --device onnxruntime:{near[0]}"
+                if near
+                else "install the onnxruntime package that has it, such as onnxruntime-gpu for CUDA",
+            )
+        if colon and not takes_a_device(provider):
+            raise UnavailableError(
+                f"{provider} has no devices of its own, and none called {asked!r}",
+                backend="onnxruntime",
+                stage=f"opening {device.selector}",
+                hint=f"leave the number out: --device onnxruntime:{provider}",
             )
         depth = _depth(provider, options)
         settings = self._ort.SessionOptions()
@@ -218,7 +235,8 @@ def _depth(provider: str, options: CompileOptions) -> int:
         return 1
     if provider != CPU:
         return 2  # one is copied while the other computes
-    return options.threads or os.cpu_count() or 1
+    usable = getattr(os, "sched_getaffinity", None)  # fewer than the host's in a container
+    return options.threads or (len(usable(0)) if usable is not None else os.cpu_count() or 1)
 
 
 def _tensor_spec(node: Any) -> TensorSpec:

@@ -55,6 +55,11 @@ def first_device(name: str) -> str:
     return f"{name}:0" if KNOWN.get(name, Provider()).device == "device_id" else name
 
 
+def takes_a_device(name: str) -> bool:
+    """Whether something may follow the provider's name. Of one that is not known here, it may."""
+    return name not in KNOWN or KNOWN[name].device is not None
+
+
 def request(name: str, device: str, precision: str, given: Mapping[str, object]) -> dict[str, str]:
     """The options of one session: those of devices.yaml, then the device and the precision that were asked for."""
     provider = KNOWN.get(name, Provider("device_id" if device else None))
@@ -70,8 +75,8 @@ def reported(name: str, asked: str, options: Mapping[str, str]) -> tuple[str, st
     The precision is "unknown", which fits no request but "auto", where the provider does not say. asked: what
     followed its name; some providers refuse a wrong device and then do not report the right one.
     """
-    provider = KNOWN.get(name, Provider())
-    device = options.get(provider.device, asked) if provider.device else asked
+    provider = KNOWN.get(name, Provider("device_id"))
+    device = options.get(provider.device or "", "" if name not in KNOWN else asked)
     precision = "unknown"
     for candidate, needed in provider.precisions.items():
         if all(options.get(key, "").lower() in _same(value) for key, value in needed.items()):

@@ -84,7 +84,7 @@ class OpenVINOBackend(Backend):
                 backend="openvino",
                 stage="compiling",
                 cause_text=str(error),
-                hint="check that the file is whole and is an ONNX model",
+                hint=self._advice(),
             ) from error
         return OpenVINOModel(compiled)
 
@@ -114,6 +114,11 @@ class OpenVINOBackend(Backend):
             properties["INFERENCE_NUM_THREADS"] = options.threads
         return properties
 
+    def _advice(self) -> str:
+        if given := sorted(set(self.options) - {HINT}):
+            return f"check options.openvino in the devices file: {', '.join(given)}; and that the model file is whole"
+        return "check that the file is whole and is an ONNX model"
+
     def _require(self, selector: str) -> None:
         if selector.partition(":")[0] in ("AUTO", "MULTI", "HETERO", "BATCH"):
             raise UsageError(
@@ -121,7 +126,9 @@ class OpenVINOBackend(Backend):
                 hint=f"name one: openvino:{', openvino:'.join(self._core.available_devices)}",
             )
         available = self._core.available_devices
-        if {selector, f"{selector}.0", selector.removesuffix(".0")} & set(available):
+        if selector in available or f"{selector}.0" in available:
+            return
+        if selector.removesuffix(".0") in available and selector != "CPU.0":  # the CPU plugin takes no number
             return
         near = [name for name in available if name.lower() == selector.lower()]
         raise UnavailableError(
@@ -160,8 +167,8 @@ class OpenVINOModel(CompiledModel):
         return self._placement
 
     def infer(self, batch: Mapping[str, Array]) -> dict[str, Array]:
+        idle = self._idle  # before the check: close() puts an empty one in its place
         self._check(batch)
-        idle = self._idle
         request = idle.get()
         try:
             # share_inputs: read in place, not written; the outputs are copies all the same

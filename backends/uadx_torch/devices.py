@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -41,6 +42,8 @@ def _tried_on_the_cpu() -> Iterator[str]:
 
 def _cuda() -> Iterator[DeviceInfo]:
     """ROCm's cards too, which torch calls by the same name. uadx's `gpu` is NVIDIA's, so they have no kind."""
+    if sys.platform == "darwin":
+        return
     vendor, kind = ("amd", None) if torch.version.hip else ("nvidia", "gpu")
     try:
         torch.cuda.init()  # type: ignore[no-untyped-call]

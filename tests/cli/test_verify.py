@@ -72,8 +72,25 @@ SLIPS = {
     "ten bits of mantissa": "maps = {k: (v * 1024).round() / 1024 for k, v in maps.items()}",
     "levels swapped": "maps['level1'] = maps['level1'][:, ::-1].copy()",
     "one bad value": "maps['level3'][0, 3, 3] = np.nan",
-    "another shape": "maps['level3'] = maps['level3'][:, :8]",
 }
+
+ANSWERS = {
+    "another shape": "maps['level3'] = maps['level3'][:, :8]",
+    "another type": "maps['level3'] = maps['level3'].astype(np.float64)",
+    "an output less": "del maps['level1']",
+    "nothing": "maps = None",
+    "an exit": "raise SystemExit(0)",
+}
+
+
+@pytest.mark.parametrize("slip", ANSWERS)
+@pytest.mark.parametrize("command", ["verify", "run"])
+def test_a_device_that_answers_with_something_else_fails_with_exit_7(uadx, acme, good_image, tmp_path, command, slip):
+    acme(ANSWERS[slip])
+    more = {"verify": [], "run": ["--input", good_image, "--output", tmp_path / "out", "--no-verify"]}[command]
+    done = uadx(command, "--device", "acme:card0", *more)
+    assert done.code == 7
+    assert "unexpected" not in done.err
 
 
 @pytest.mark.parametrize("slip", SLIPS)

@@ -172,9 +172,7 @@ def test_a_missing_sdk_is_unavailable_with_the_command_that_installs_it(install)
     with pytest.raises(UnavailableError) as caught:
         Plugins().open("acme", {})
     assert caught.value.render() == (
-        "error: the package 'acme_sdk' is not installed\n"
-        "  acme while importing acme_sdk\n"
-        "  fix: pip install acme"
+        "error: the package 'acme_sdk' is not installed\n  acme while importing acme_sdk\n  fix: pip install acme"
     )
 
 

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor, TimeoutError
 
 import pytest
 
+from uadx.errors import InferenceError
 from uadx.request_pool import RequestPool
 
 
@@ -45,5 +46,5 @@ def test_closing_waits_for_what_runs_and_refuses_what_comes_after(pool):
     pool.close()
     assert future.done()
     for _ in range(3):
-        with pytest.raises(RuntimeError):
+        with pytest.raises(InferenceError, match="the model is closed"):
             pool.submit(lambda: None)

@@ -36,6 +36,9 @@ from uadx.errors import UnavailableError
 
 closed = []
 
+class Unprintable(Exception):
+    def __str__(self): return 1 / 0
+
 class AcmeModel(CompiledModel):
     inputs = outputs = ()
     capabilities = Capabilities("f32")
@@ -45,7 +48,7 @@ class AcmeModel(CompiledModel):
 
 class AcmeBackend(Backend):
     def devices(self):
-        return [DeviceInfo("card0", "Acme 9", "acme", "npu"), DeviceInfo("card1", "Acme 9", "acme", "npu", 1{listed})]
+        return [DeviceInfo("card0", "Acme 9", "acme", "npu"), DeviceInfo("card1", "Acme 9", "acme", "npu"{listed})]
     def compile(self, artifact, device, options):
         {compile}
         model = AcmeModel()
@@ -93,7 +96,9 @@ def open_on(artifact):
 def acme(install, tmp_path):
     """A third party's backend for npu, and a devices file that puts it before the others."""
 
-    def install_acme(runs_on="self.device.selector", compile="pass", kinds=("npu",), simulated=False, listed=""):
+    def install_acme(
+        runs_on="self.device.selector", compile="pass", kinds=("npu",), simulated=False, listed=", index=1"
+    ):
         files = {
             "acme_plugin.py": PLUGIN.format(kinds=kinds, simulated=simulated),
             "acme_backend.py": BACKEND.format(runs_on=runs_on, compile=compile, listed=listed),
@@ -222,7 +227,7 @@ def test_one_engine_may_hold_the_model_twice(open_on):
 
 
 def test_a_device_that_is_seen_and_cannot_be_used_is_passed_over_with_its_reason(open_on, acme):
-    path = acme(listed=", unusable='driver 3 is too old'")
+    path = acme(listed=", index=1, unusable='driver 3 is too old'")
     with pytest.raises(NoUsableDeviceError) as caught:
         open_on("npu:1", devices_file=path)
     assert caught.value.render().splitlines()[1:3] == [
@@ -309,6 +314,47 @@ def test_a_model_that_does_not_compile_ends_the_search(open_on, acme):
         "    RuntimeError: op 507 unsupported\n"
         "  fix: cool the card"
     )
+
+
+@pytest.mark.parametrize("named", ["npu", "acme:card0"])
+@pytest.mark.parametrize(
+    ("arguments", "kind", "words"),
+    [
+        ({"compile": "raise SystemExit(0)"}, CompileError, "SystemExit: 0"),
+        ({"compile": "raise Unprintable"}, CompileError, "Unprintable: (its text cannot be had: ZeroDivisionError)"),
+        ({"compile": "return None"}, PluginError, "compile() gave None, no CompiledModel"),
+        ({"runs_on": "1 / 0"}, PluginError, "ZeroDivisionError: division by zero"),
+        ({"runs_on": "None"}, PluginError, "Placement: Expected `str`, got `null` - at `$.device`"),
+    ],
+    ids=["exits", "unprintable", "none", "placement raises", "placement of none"],
+)
+def test_whatever_a_backend_does_is_a_typed_error_that_names_it(open_on, acme, arguments, kind, words, named):
+    if kind is PluginError and named == "npu":
+        with pytest.warns(UadxWarning), pytest.raises(UnavailableError):
+            open_on(named, devices_file=acme(**arguments))
+        return
+    with pytest.raises(kind) as caught:
+        open_on(named, devices_file=acme(**arguments))
+    assert words in caught.value.in_one_line
+
+
+def test_two_devices_of_one_number_are_an_error_and_not_the_last_of_them(open_on, acme):
+    with pytest.warns(UadxWarning, match="it lists npu:0 twice"), pytest.raises(UnavailableError):
+        open_on("npu", devices_file=acme(listed=", index=0"))
+
+
+def test_options_for_a_backend_that_nobody_knows_are_warned_of(open_on, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("version: 1\noptions: {openvin: {A: 1}}\n")
+    with pytest.warns(UadxWarning, match="options for 'openvin', a backend that is not installed"):
+        assert open_on("cpu", devices_file=path).used == "openvino:CPU"
+
+
+def test_a_fallback_that_cannot_be_used_either_says_what_it_was_for(artifact, nobodys):
+    with pytest.raises(
+        UnavailableError, match=r"openvino:GPU.9 is not usable: .* and it is the fallback: tpu is not usa"
+    ):
+        open_model(artifact, "tpu", CompileOptions(), fallback="openvino:GPU.9", devices_file=nobodys)
 
 
 def test_a_broken_plugin_is_passed_over_with_a_warning_and_fatal_where_it_is_named(open_on, install, tmp_path):

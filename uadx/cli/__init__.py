@@ -86,7 +86,7 @@ def main(args: list[str] | None = None) -> None:
     except UadxError as error:
         click.echo(error.render(), err=True)
         sys.exit(error.exit_code)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # nothing of uadx raises SystemExit: a plugin must not end a run as done
         if os.environ.get("UADX_DEBUG"):
             raise
         click.echo(f"error: unexpected {type(error).__name__}: {error}", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,16 +14,19 @@ if TYPE_CHECKING:
     from uadx.devices.listing import Listing, Row
 
 _HEADINGS = ("--device", "or", "name", "vendor", "memory", "precisions", "status")
+_LONGEST = 300
 _COLOURS = {"ok": "green", "unverified": "yellow", "SIMULATED": "magenta", "not installed": None, "not probed": None}
 
 
 @click.command()
 @click.argument("only", metavar="[KIND|BACKEND]", required=False)
 @click.option("--probe/--no-probe", default=True, help="--no-probe: look at what is installed, load no SDK.")
-@click.option("--timeout", type=click.FloatRange(min=0.1), default=30.0, show_default=True, help="Seconds per backend.")
+@click.option(
+    "--timeout", type=click.IntRange(1, 3600), default=30, show_default=True, help="Seconds for all backends together."
+)
 @click.option("--devices-file", metavar="FILE", type=click.Path(path_type=Path), help="A devices.yaml of your own.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
-def command(only: str | None, probe: bool, timeout: float, devices_file: Path | None, as_json: bool) -> None:
+def command(only: str | None, probe: bool, timeout: int, devices_file: Path | None, as_json: bool) -> None:
     """List the devices of this machine: what to type after --device, and why a backend has none.
 
     \b
@@ -60,9 +64,9 @@ def _table(rows: tuple[Row, ...], *, in_full: bool) -> Iterator[str]:
         elif row.findings:
             yield "    " + ", ".join(f"{'' if f['present'] else 'no '}{f['what']}" for f in row.findings)
         if row.reason:
-            yield f"    {row.reason}"
+            yield f"    {_line(row.reason)}"
         if row.fix:
-            yield f"    fix: {row.fix}"
+            yield f"    fix: {_line(row.fix)}"
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -70,7 +74,13 @@ def _cells(row: Row) -> tuple[str, ...]:
     kind = (row.kind or "").removesuffix(":0")
     foreign = f" ({row.provider})" if row.provider and not row.provider.startswith("uadx ") else ""
     device = (row.device or row.backend) + foreign
-    return (device, kind, row.name, row.vendor, memory, " ".join(row.precisions), row.status)
+    return (device, kind, _line(row.name), _line(row.vendor), memory, " ".join(row.precisions), row.status)
+
+
+def _line(text: str) -> str:
+    """One line of a terminal, whatever an SDK put into it."""
+    line = "".join(char if char.isprintable() else " " for char in " ".join(text.split()))
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
 
 
 def _kinds(listing: Listing, probed: bool) -> Iterator[str]:
@@ -79,9 +89,11 @@ def _kinds(listing: Listing, probed: bool) -> Iterator[str]:
         width = max(len(kind) for kind in listing.kinds)
         for kind, resolved in listing.kinds.items():
             reasons = "; ".join(f"{backend}: {reason}" for backend, reason in resolved.skipped.items())
-            default = " (the default)" if kind == listing.default else ""
+            default = " (the default)" if kind == listing.default and not os.environ.get("UADX_DEVICE") else ""
             runs = f"runs on {resolved.device}{default}" if resolved.device else f"has no device here ({reasons})"
             yield f"--device {kind:<{width}}  {runs}"
+    if asked := os.environ.get("UADX_DEVICE"):
+        yield f"UADX_DEVICE is {asked!r}: it is the default"
     variables = {name: value for row in listing.rows for name, value in row.visible.items()}
     if variables:
         yield ""

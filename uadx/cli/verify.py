@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -31,27 +32,41 @@ def command(model: str, device: str | None, precision: str, devices_file: Path |
 
     from uadx.api import CompileOptions
     from uadx.bundle.reader import open_bundle
+    from uadx.contract import plugin_code
     from uadx.devices.opened import open_model
+    from uadx.errors import InferenceError
     from uadx.parity import compare, require
-    from uadx.pipeline.batches import check_fits, run_batch
+    from uadx.pipeline.batches import check_fits, run_checked
 
     bundle = open_bundle(model)
     options = CompileOptions(precision=precision)  # type: ignore[arg-type]  # checked by click
     with shown_warnings():
         opened = open_model(bundle.artifact, device, options, devices_file=devices_file)
+    found = []
     with closing(opened):
         check_fits(opened.compiled, bundle)
-        found = [
-            (share.used, compare(bundle, partial(run_batch, share.compiled), share.precision))
-            for share in opened.shares
-        ]
+        for share in opened.shares:
+            failed = f"{share.used} failed while it ran the model"
+            with plugin_code(InferenceError, failed, opened.backend, "running the model"):
+                parity = compare(bundle, partial(run_checked, share.compiled), share.precision)
+            found.append((share.used, parity))
     if as_json:
-        click.echo(json.dumps([{"device": used, "passed": p.passed, **asdict(p)} for used, p in found], indent=4))
+        rows = [{"device": used, "passed": parity.passed, **asdict(parity)} for used, parity in found]
+        click.echo(json.dumps(_finite(rows), indent=4))
     else:
         for used, parity in found:
             _print(used, parity)
     for used, parity in found:
         require(parity, used, opened.backend)
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity: a difference that is no number is null."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _print(used: str, parity: Parity) -> None:

@@ -89,8 +89,9 @@ def list_devices(only: str | None, devices_file: Path | None, *, probing: bool, 
     rows = [
         row
         for name in names
-        for row in (_rows(name, plugins, answers[name]) if name in answers else [_absent(name, devices)])
+        for row in (_rows(name, plugins, answers[name], devices) if name in answers else [_absent(name, devices)])
     ]
+    rows = [_shadowed(row) if row.backend in devices.names else row for row in rows]
     rows += _refused(plugins, names) if only is None or only in names else []
     resolved = {kind: _resolve(kind, devices, rows) for kind in kinds}
     return Listing(tuple(rows), resolved, devices.default, devices.sources)
@@ -101,6 +102,7 @@ def _selected(only: str | None, devices: Devices, plugins: Plugins) -> tuple[lis
     ordered = list(dict.fromkeys([b for kind in devices.kinds.values() for b in kind.backends] + [*plugins.names]))
     if only is None:
         return ordered, list(devices.kinds)
+    only = only.partition(":")[0]
     if only in devices.names:
         kind = devices.names[only]
         return list(devices.kinds[kind].backends), [kind]
@@ -112,7 +114,7 @@ def _selected(only: str | None, devices: Devices, plugins: Plugins) -> tuple[lis
     raise UsageError(f"{only!r} is neither a kind nor a backend{advice}", hint=f"one of: {', '.join(known)}")
 
 
-def _rows(name: str, plugins: Plugins, answer: Mapping[str, Any]) -> Iterable[Row]:
+def _rows(name: str, plugins: Plugins, answer: Mapping[str, Any], devices: Devices) -> Iterable[Row]:
     provider, spec = plugins.claim(name).provider, answer["spec"] or {}
     visible = {variable: os.environ.get(variable) for variable in spec.get("visible_env", ())}
     if not answer["devices"]:
@@ -125,17 +127,26 @@ def _rows(name: str, plugins: Plugins, answer: Mapping[str, Any]) -> Iterable[Ro
             None, name, provider, status, reason, fix, visible=visible, versions=answer["versions"], findings=findings
         )
     for device in answer["devices"]:
+        if device["kind"] is not None and device["kind"] not in spec["kinds"]:
+            reason = (
+                f"its device {device['selector']!r} is of the kind {device['kind']!r}, which its spec does not name"
+            )
+            yield Row(f"{name}:{device['selector']}", name, provider, "broken", reason, "tell its authors")
+            continue
         maturity = device["maturity"] or spec["maturity"]
         status = "SIMULATED" if spec["simulated"] else "ok" if maturity == "verified" else "unverified"
-        reason = device["unusable"]
+        reason, kind = device["unusable"], device["kind"]
+        if kind is not None and (kind not in devices.kinds or name not in devices.kinds[kind].backends):
+            reason = reason or f"--device {kind} does not reach it: no devices file lists {name} under {kind}"
+            kind = None
         yield Row(
             f"{name}:{device['selector']}",
             name,
             provider,
-            "unavailable" if reason else status,
+            "unavailable" if device["unusable"] else status,
             reason,
             device["fix"],
-            kind=f"{device['kind']}:{device['index']}" if device["kind"] else None,
+            kind=f"{kind}:{device['index']}" if kind else None,
             name=device["name"],
             vendor=device["vendor"],
             memory=device["memory"],
@@ -145,11 +156,17 @@ def _rows(name: str, plugins: Plugins, answer: Mapping[str, Any]) -> Iterable[Ro
         )
 
 
+def _shadowed(row: Row) -> Row:
+    """A backend whose name the devices file uses for a kind, so that its devices cannot be typed."""
+    reason = f"the devices file has a kind {row.backend!r}, which is what {row.backend}:... means"
+    return Row(None, row.backend, row.provider, "conflict", reason, "rename the kind, or tell the backend's authors")
+
+
 def _unprobed(plugins: Plugins, name: str) -> dict[str, Any]:
     """What is known of a backend without importing its SDK, or anything that is not uadx's own."""
     answer: dict[str, Any] = {"status": "not probed", "reason": "", "fix": "", "spec": None}
     answer |= {"devices": [], "versions": {}}
-    if plugins.claim(name).distribution != OWN:
+    if plugins.claim(name).distribution != OWN and not plugins.contested(name):
         return answer
     plugin: Plugin = plugins.load(name)
     if plugin.spec is None:

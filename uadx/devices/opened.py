@@ -7,16 +7,26 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from uadx.api import CompiledModel, CompileOptions, DeviceRef, ModelArtifact
+from uadx.api import CompiledModel, CompileOptions, DeviceRef, ModelArtifact, Placement
+from uadx.contract import misfit, plugin_code
 from uadx.devices.placement import check_placement
 from uadx.devices.resolve import Located, Resolver
 from uadx.devices.unusable import Skipped
-from uadx.errors import CompileError, PlacementError, PluginError, UadxError, UadxWarning, UnavailableError
+from uadx.errors import (
+    CompileError,
+    InferenceError,
+    PlacementError,
+    PluginError,
+    UadxError,
+    UadxWarning,
+    UnavailableError,
+)
 from uadx.plugins import Plugins
 from uadx.request_pool import RequestPool
 
@@ -24,8 +34,9 @@ from uadx.request_pool import RequestPool
 class Share:
     """One device's part of a run. used: "openvino:CPU", as the runtime reports it; precision: likewise.
 
-    pool: threads of its own, one for each request that it takes at a time, where the run is shared: a backend whose
-    submit returns only when the batch is done would else keep the other devices waiting.
+    pool: threads of its own, one for each request that it takes at a time, where the run is shared, because a backend
+    whose submit returns only when the batch is done would else keep the other devices waiting; a single one where the
+    model is not thread safe, so that it is called by one thread at a time. None: the model is called as it is.
     """
 
     def __init__(self, compiled: CompiledModel, used: str, precision: str) -> None:
@@ -39,7 +50,8 @@ class Share:
         """Wait for what is under way and release the device."""
         if self.pool is not None:
             self.pool.close()
-        self.compiled.close()
+        with plugin_code(InferenceError, f"{self.used} cannot be closed", self.used.partition(":")[0], "closing"):
+            self.compiled.close()
 
 
 @dataclass
@@ -47,21 +59,25 @@ class OpenedModel:
     """A model on one device or several. requested: the device string as written, or the default.
 
     backend: who serves it. skipped: the candidates that were passed over before, each with its reason.
-    fallback_reason: why the device that was asked for is not the one that runs, None where it is.
+    fallback_reason: why the device that was asked for is not the one that runs, None where it is. explain: the
+    plugin's advice on an error of its own.
     """
 
     shares: Sequence[Share]
     requested: str
     backend: str
     simulated: bool
+    explain: Callable[[BaseException], str | None]
     skipped: tuple[Skipped, ...] = ()
     fallback_reason: str | None = None
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
-        if len(self.shares) > 1:
-            for share in self.shares:
-                share.pool = RequestPool(share.compiled.capabilities.async_depth, f"uadx-{share.used}")
+        for share in self.shares:
+            capabilities = share.compiled.capabilities
+            if len(self.shares) > 1 or not capabilities.thread_safe:
+                threads = capabilities.async_depth if capabilities.thread_safe else 1
+                share.pool = RequestPool(threads, f"uadx-{share.used}")
 
     @property
     def compiled(self) -> CompiledModel:
@@ -75,8 +91,8 @@ class OpenedModel:
 
     @property
     def precision(self) -> str:
-        """The precision that runs, the same on all devices."""
-        return self.shares[0].precision
+        """The precisions that run, one where they are the same on all devices."""
+        return ",".join(dict.fromkeys(share.precision for share in self.shares))
 
     @property
     def async_depth(self) -> int:
@@ -97,8 +113,9 @@ class OpenedModel:
 
     def close(self) -> None:
         """Release all devices."""
-        for share in self.shares:
-            share.close()
+        with ExitStack() as closing:  # one that fails leaves no other open
+            for share in self.shares:
+                closing.callback(share.close)
 
 
 def open_model(
@@ -124,7 +141,11 @@ def open_model(
         if second is None:
             raise
         reason = error.in_one_line
-        opened = _open(artifact, second, options)
+        try:
+            opened = _open(artifact, second, options)
+        except UadxError as worse:
+            worse.message += f", and it is the fallback: {reason}"
+            raise
         warnings.warn(f"{reason}; running on {opened.used}, the fallback that was asked for", UadxWarning, stacklevel=2)
         opened.requested, opened.fallback_reason = resolver.requested, reason
         return opened
@@ -146,31 +167,33 @@ def _open(artifact: ModelArtifact, resolver: Resolver, options: CompileOptions) 
         return located, shares
 
     (located, shares), skipped = resolver.first(compile_all)
-    return OpenedModel(shares, resolver.requested, located.name, located.spec.simulated, skipped)
+    explain = partial(resolver.plugins.explain, located.name)
+    return OpenedModel(shares, resolver.requested, located.name, located.spec.simulated, explain, skipped)
 
 
 def _compile(
     artifact: ModelArtifact, located: Located, ref: DeviceRef, options: CompileOptions, plugins: Plugins
 ) -> Share:
+    name = located.name
     try:
-        compiled = located.backend.compile(artifact, ref, options)
-    except Exception as error:
-        failure = error if isinstance(error, UadxError) else _compile_error(located.name, error)
-        failure.hint = failure.hint or plugins.explain(located.name, error)
-        raise failure from (None if failure is error else error)
+        with plugin_code(CompileError, "the model could not be compiled", name, "compiling"):
+            compiled = located.backend.compile(artifact, ref, options)
+    except UadxError as error:
+        error.hint = error.hint or plugins.explain(name, error.__cause__ or error)
+        raise
+    if not isinstance(compiled, CompiledModel):
+        raise PluginError(
+            f"the backend {name!r} is broken: compile() gave {compiled!r}, no CompiledModel", backend=name
+        )
     try:
-        placement = compiled.placement()
-        check_placement(placement, ref, located.name, options)
+        with plugin_code(PluginError, f"the backend {name!r} is broken: placement() fails", name, "compiling"):
+            placement = compiled.placement()
+        wrong = misfit(placement) if isinstance(placement, Placement) else f"placement() gave {placement!r}"
+        wrong = wrong or misfit(compiled.capabilities)
+        if wrong:
+            raise PluginError(f"the backend {name!r} is broken: {wrong}", backend=name)
+        check_placement(placement, ref, name, options)
     except BaseException:
         compiled.close()
         raise
-    return Share(compiled, f"{located.name}:{placement.device}", placement.precision)
-
-
-def _compile_error(backend: str, error: Exception) -> CompileError:
-    return CompileError(
-        "the model could not be compiled",
-        backend=backend,
-        stage="compiling",
-        cause_text=f"{type(error).__name__}: {error}",
-    )
+    return Share(compiled, f"{name}:{placement.device}", placement.precision)

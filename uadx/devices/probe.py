@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from importlib import import_module
 from typing import Any
 
 from uadx.api import BackendSpec, DeviceInfo, Finding
+from uadx.contract import words
+from uadx.devices.resolve import listed
 from uadx.errors import PluginError, UadxError, UnavailableError
 from uadx.machine import Machine
 from uadx.plugins import Plugins
@@ -30,13 +33,15 @@ def probe(name: str, options: Mapping[str, object]) -> dict[str, Any]:
         answer["spec"] = asdict(spec)
         answer["findings"] = [asdict(finding) for finding in _discover(spec)]
         backend = plugins.open(name, options)
-        answer["versions"] = dict(backend.versions())
-        answer["devices"] = [asdict(device) | {"fix": _advice(plugins, name, device)} for device in backend.devices()]
+        answer["versions"] = {str(part): str(version) for part, version in backend.versions().items()}
+        answer["devices"] = [asdict(device) | {"fix": _advice(plugins, name, device)} for device in listed(backend)]
     except UadxError as error:
         status = plugins.load(name).status if isinstance(error, PluginError) else "unavailable"
         answer |= {"status": _status(status, error), "reason": _reason(error), "fix": error.hint or ""}
-    except Exception as error:
-        answer |= {"status": "broken", "reason": f"{type(error).__name__}: {error}", "fix": ""}
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit too: a plugin ends no listing
+        answer |= {"status": "broken", "reason": words(error), "fix": ""}
         answer["fix"] = plugins.explain(name, error) or "tell its authors"
     return answer
 
@@ -62,12 +67,22 @@ def _status(plugin: str, error: UadxError) -> str:
 
 
 def _reason(error: UadxError) -> str:
-    """Without the name of the backend, which stands beside it."""
-    return error.in_one_line.partition(": ")[2] if isinstance(error, PluginError) else error.in_one_line
+    """Without "the backend 'x' is broken: ", which stands beside it."""
+    if isinstance(error, PluginError):
+        return error.in_one_line.partition(": ")[2] or error.in_one_line
+    return error.in_one_line
+
+
+def _end_with_parent() -> None:
+    """The parent holds the other end of standard input, until it has the answer or is no more."""
+    while os.read(0, 1):
+        pass
+    os._exit(1)
 
 
 def main() -> None:
-    """Answer on the standard output that the parent reads, whatever the SDK writes there."""
+    """Answer on the standard output that the parent reads, whatever the SDK writes there. Ends with its parent."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     answer_to = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     name, options = sys.argv[1:]

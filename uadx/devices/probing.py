@@ -25,7 +25,7 @@ class _Child:
         self._err: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-c", _CHILD, json.dumps(sys.path), name, json.dumps(options, default=str)],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # never written to: its end tells the child that this process is no more
             stdout=self._out,
             stderr=self._err,
             start_new_session=True,
@@ -43,17 +43,18 @@ class _Child:
         except ValueError:
             words = _content(self._err).decode("utf-8", "replace").strip().splitlines()
             said = f": {words[-1].strip()}" if words else ""
-            return _broken(f"probe died: {_death(code)}{said}", "its SDK ended the process")
+            return _broken(f"probe died: {_death(code)}{said}", "its SDK ended the process: tell its authors")
 
     def end(self) -> None:
-        """End the process and what it started."""
-        if self._process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                if hasattr(os, "killpg"):
-                    os.killpg(self._process.pid, signal.SIGKILL)
-                else:
-                    self._process.kill()
-            self._process.wait()
+        """End the process and what it started, which may have outlived it."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if hasattr(os, "killpg"):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            else:
+                self._process.kill()
+        self._process.wait()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
         self._out.close()
         self._err.close()
 
@@ -76,7 +77,9 @@ def _content(file: IO[bytes]) -> bytes:
 
 
 def _death(code: int) -> str:
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    if code >= 0:
+        return f"exit code {code}"
+    return signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
 
 
 def _broken(reason: str, fix: str) -> dict[str, Any]:

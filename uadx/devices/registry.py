@@ -108,9 +108,21 @@ def _read(path: Path) -> _File:
     except msgspec.ValidationError as error:
         raise ConfigError(
             f"{path}: not a valid devices file",
-            cause_text=str(error),
+            cause_text=_located(content, str(error)),
             hint="the path after `at` says where; the shipped devices.yaml shows the form",
         ) from error
+
+
+def _located(content: object, text: str) -> str:
+    """The error with the name of the kind in its path, where msgspec writes `[...]` for the key of a mapping."""
+    kinds = content.get("kinds") if isinstance(content, dict) else None
+    if "$.kinds[...]" in text and isinstance(kinds, dict):
+        for name, kind in kinds.items():
+            try:
+                msgspec.convert({"version": 1, "kinds": {name: kind}}, _File)
+            except msgspec.ValidationError as error:
+                return str(error).replace("$.kinds[...]", f"$.kinds.{name}")
+    return text
 
 
 def _check(devices: Devices) -> None:
@@ -121,7 +133,11 @@ def _check(devices: Devices) -> None:
     if "auto" in devices.kinds:
         raise wrong("$.kinds.auto", "a kind may not be called auto")
     for name, kind in devices.kinds.items():
+        if name in devices.backends:
+            raise wrong(f"$.kinds.{name}", f"{name!r} is a backend, and cannot be a kind too")
         for alias in kind.aliases:
+            if alias in devices.backends:
+                raise wrong(f"$.kinds.{name}.aliases", f"{alias!r} is a backend, and cannot be an alias too")
             if alias in seen:
                 raise wrong(f"$.kinds.{name}.aliases", f"the alias {alias!r} is already {seen[alias]}")
             seen[alias] = f"an alias of {name}"

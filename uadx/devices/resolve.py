@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from uadx.api import Backend, BackendSpec, DeviceRef
+from uadx.api import Backend, BackendSpec, DeviceInfo, DeviceRef
+from uadx.contract import misfit, plugin_code
 from uadx.devices.grammar import Auto, BackendDevice, Device, KindDevice, parse
 from uadx.devices.registry import load_devices
 from uadx.devices.unusable import NoUsableDeviceError, Skipped
-from uadx.errors import DeviceSyntaxError, PluginError, UadxError, UadxWarning, UnavailableError
+from uadx.errors import DeviceSyntaxError, PluginError, UadxWarning, UnavailableError
 from uadx.plugins import Plugins
 
 ENVIRONMENT = "UADX_DEVICE"
@@ -59,6 +60,9 @@ class Resolver:
 
     def __init__(self, device: str | None, devices_file: Path | None = None) -> None:
         self.devices, self.plugins = load_devices(devices_file), Plugins()
+        for name in set(self.devices.options) - {*self.plugins.names, *self.devices.backends}:
+            file = self.devices.sources[-1]
+            warnings.warn(f"{file}: options for {name!r}, a backend that is not installed", UadxWarning, stacklevel=2)
         self.requested, self.request = self._read(device)
 
     def first(self, use: Callable[[Located], T]) -> tuple[T, tuple[Skipped, ...]]:
@@ -121,7 +125,8 @@ class Resolver:
         """Another device to name, where the default was not what failed."""
         default = self.devices.default
         asked = self.request.kind if isinstance(self.request, KindDevice) else None
-        return None if isinstance(self.request, Auto) or default.partition(":")[0] == asked else default
+        same = self.requested == default or default.partition(":")[0] == asked
+        return None if isinstance(self.request, Auto) or same else default
 
 
 def locate(device: str | None, devices_file: Path | None = None) -> Located:
@@ -132,27 +137,38 @@ def locate(device: str | None, devices_file: Path | None = None) -> Located:
     return Resolver(device, devices_file).first(lambda located: located)[0]
 
 
+def listed(backend: Backend) -> Sequence[DeviceInfo]:
+    """The devices of a backend. Raises UnavailableError where it fails to list them, PluginError where what it gives is
+    no list of DeviceInfo."""
+    name = backend.spec.name
+    with plugin_code(UnavailableError, "it cannot list its devices", name, "listing its devices"):
+        devices = list(backend.devices())
+    seen = set()
+    for device in devices:
+        wrong = misfit(device) if isinstance(device, DeviceInfo) else f"{device!r} is no DeviceInfo"
+        if not wrong and device.kind is not None and (device.kind, device.index) in seen:
+            wrong = f"it lists {device.kind}:{device.index} twice"
+        if wrong:
+            raise PluginError(f"the backend {name!r} is broken: {wrong}", backend=name, stage="listing its devices")
+        seen.add((device.kind, device.index))
+    return devices
+
+
 def _refs(backend: Backend, candidate: Candidate) -> tuple[DeviceRef, ...]:
     """The runtime's names of a kind's devices. Raises UnavailableError where the backend has no such device."""
     if candidate.kind is None:
         return tuple(DeviceRef(selector) for selector in candidate.selectors)
-    try:
-        of_kind = {device.index: device for device in backend.devices() if device.kind == candidate.kind}
-    except UadxError:
-        raise
-    except Exception as error:
-        raise UnavailableError(
-            "it cannot list its devices", backend=candidate.backend, cause_text=f"{type(error).__name__}: {error}"
-        ) from error
+    of_kind = {device.index: device for device in listed(backend) if device.kind == candidate.kind}
     missing = [f"{candidate.kind}:{index}" for index in candidate.indices if index not in of_kind]
-    if missing:
-        found = ", ".join(f"{device.kind}:{device.index} ({device.name})" for device in of_kind.values()) or "none"
+    usable = [device for device in of_kind.values() if not device.unusable]
+    if missing and (usable or not of_kind):
+        found = ", ".join(f"{device.kind}:{device.index} ({device.name})" for device in usable) or "none"
         raise UnavailableError(
             f"it sees no {' and no '.join(missing)}; it sees: {found}",
             backend=candidate.backend,
-            hint=f"name one that it sees: `uadx devices {candidate.kind}` lists them" if of_kind else None,
+            hint=f"name one that it sees: `uadx devices {candidate.kind}` lists them" if usable else None,
         )
-    chosen = [of_kind[index] for index in candidate.indices]
+    chosen = [of_kind[index] for index in candidate.indices if index in of_kind] or list(of_kind.values())
     if bad := next((device for device in chosen if device.unusable), None):
         raise UnavailableError(
             f"its {bad.kind}:{bad.index} ({bad.name}) cannot be used",

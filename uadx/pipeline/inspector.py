@@ -17,17 +17,21 @@ from numpy.typing import NDArray
 
 from uadx.api import CompileOptions
 from uadx.bundle.reader import Bundle
+from uadx.contract import plugin_code, words
 from uadx.devices.opened import OpenedModel, Share, open_model
 from uadx.errors import InferenceError, InputError, UadxError
 from uadx.images.decode import Limits, load
 from uadx.images.preprocess import fit
 from uadx.images.sources import Source
 from uadx.parity import compare, require
-from uadx.pipeline.batches import check_fits, run_batch, start_batch
+from uadx.pipeline.batches import check_answer, check_fits, run_batch, run_checked, start_batch
 from uadx.pipeline.config import PipelineConfig
 from uadx.pipeline.scorer import Inferred, Item, Scorer, ms_since
 from uadx.pipeline.stream import grouped, staged
 from uadx.result import Result
+
+RUNNING = "running the model"
+"""The stage of an InferenceError."""
 
 
 class Inspector:
@@ -102,29 +106,48 @@ class Inspector:
         done: Future[Inferred] = Future()
         done.set_running_or_notify_cancel()  # a stage that is closed must not cancel what the callback will set
         if not fitted:
-            done.set_result(Inferred(items, {}, 0.0, self._device_fields(self.opened.used)))
+            done.set_result(Inferred(items, {}, 0.0, self._device_fields(self.opened.used, self.opened.precision)))
             return done
         start = time.perf_counter()
         share = self.opened.borrow()
 
         def finish(future: Future[dict[str, NDArray[Any]]]) -> None:
             self.opened.give_back(share)
-            error = CancelledError() if future.cancelled() else future.exception()
-            if error is None:
-                per_image = ms_since(start) / len(fitted)
-                done.set_result(Inferred(items, future.result(), per_image, self._device_fields(share.used)))
-            else:
-                done.set_exception(_as_inference_error(error, share, self.opened.backend))
+            try:
+                maps = future.result()
+                check_answer(share.compiled, maps, len(fitted))
+            except BaseException as error:  # the future of the group carries it on
+                done.set_exception(self._inference_error(error, share))
+                return
+            per_image = ms_since(start) / len(fitted)
+            done.set_result(Inferred(items, maps, per_image, self._device_fields(share.used, share.precision)))
 
-        start_batch(share, np.stack(fitted)).add_done_callback(finish)
+        try:
+            future = start_batch(share, np.stack(fitted))
+        except BaseException as error:
+            self.opened.give_back(share)
+            raise self._inference_error(error, share) from error
+        future.add_done_callback(finish)
         return done
 
-    def _device_fields(self, used: str) -> dict[str, Any]:
+    def _inference_error(self, error: BaseException, share: Share) -> BaseException:
+        """What a backend raised, as an InferenceError with its plugin's advice."""
+        if isinstance(error, (CancelledError, KeyboardInterrupt)):
+            return error
+        if not isinstance(error, UadxError):
+            text = words(error)
+            failure = InferenceError(_failed(share), backend=self.opened.backend, stage=RUNNING, cause_text=text)
+            failure.__cause__ = error
+            error = failure
+        error.hint = error.hint or self.opened.explain(error.__cause__ or error)
+        return error
+
+    def _device_fields(self, used: str, precision: str) -> dict[str, Any]:
         return {
             "requested": self.opened.requested,
             "used": used,
             "backend": self.opened.backend,
-            "precision": self.opened.precision,
+            "precision": precision,
             "simulated": self.opened.simulated,
             "fallback_reason": self.opened.fallback_reason,
         }
@@ -153,7 +176,8 @@ def _open(bundle: Bundle, config: PipelineConfig) -> OpenedModel:
         check_fits(opened.compiled, bundle)
         if config.verify:
             for share in opened.shares:
-                parity = compare(bundle, partial(run_batch, share.compiled), share.precision, images=1)
+                with plugin_code(InferenceError, _failed(share), opened.backend, RUNNING):
+                    parity = compare(bundle, partial(run_checked, share.compiled), share.precision, images=1)
                 require(parity, share.used, opened.backend)
     except BaseException:
         opened.close()
@@ -167,12 +191,5 @@ def usable_cores() -> int:
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
-def _as_inference_error(error: BaseException, share: Share, backend: str) -> BaseException:
-    if isinstance(error, UadxError) or not isinstance(error, Exception):
-        return error
-    return InferenceError(
-        f"{share.used} failed while it ran the model",
-        backend=backend,
-        stage="running the model",
-        cause_text=f"{type(error).__name__}: {error}",
-    )
+def _failed(share: Share) -> str:
+    return f"{share.used} failed while it ran the model"

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from uadx.bundle.reader import open_bundle
-from uadx.errors import UsageError
+from uadx.errors import InferenceError, UsageError
 from uadx.images.sources import Source, expand
 from uadx.pipeline.config import NAME, ConfigFile, PipelineConfig, load_config
 from uadx.pipeline.inspector import Inspector
@@ -58,7 +58,7 @@ class Pipeline:
                 for result in self.inspector.inspect(sources, threshold, batch_size):
                     yield result
                     result.release()
-            except RuntimeError as error:
+            except (RuntimeError, InferenceError) as error:
                 if not self._closed:
                     raise
                 raise UsageError("the pipeline was closed before all its results were taken") from error

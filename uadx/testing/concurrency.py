@@ -81,8 +81,15 @@ class Concurrency(Kit):
                 ready.wait(self.patience)
                 return [model.infer({"image": images}) for _ in range(ROUNDS)]
 
-            with ThreadPoolExecutor(THREADS) as threads:
+            threads = ThreadPoolExecutor(THREADS)
+            try:
                 answers = list(threads.map(work, range(THREADS), timeout=self.patience))
+            except TimeoutError as error:
+                came = f"they have not ended after {self.patience:g} s"
+                advice = "a lock that one thread holds while it waits for another"
+                raise failure("eight threads that call infer end", came, advice) from error
+            finally:
+                threads.shutdown(wait=False, cancel_futures=True)
             for start, rounds in enumerate(answers):
                 for outputs in rounds:
                     what = f"infer in thread {start} of {THREADS}"

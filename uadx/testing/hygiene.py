@@ -10,6 +10,7 @@ from pathlib import Path
 from unittest import SkipTest
 
 from uadx.api import API_VERSION, Backend
+from uadx.contract import misfit
 from uadx.plugins import Plugins
 from uadx.testing.expect import require
 from uadx.testing.fresh import run_fresh
@@ -70,6 +71,10 @@ class Hygiene(Kit):
     def test_the_spec_is_filled(self) -> None:
         """The spec has the entry point's name, a summary and the command that installs it."""
         spec = self.subject.spec
+        wrong = misfit(spec)
+        require(
+            wrong is None, "every field of BackendSpec has its type", wrong, "a tuple of names needs its comma: ('a',)"
+        )
         for field in ("name", "summary", "install_hint"):
             text = getattr(spec, field)
             require(

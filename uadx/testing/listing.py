@@ -7,6 +7,7 @@ from typing import get_args
 from unittest import SkipTest
 
 from uadx.api import DeviceInfo, Precision
+from uadx.contract import misfit
 from uadx.testing.expect import require
 from uadx.testing.fresh import Hanging, run_fresh
 from uadx.testing.kit import Kit
@@ -30,6 +31,8 @@ class Listing(Kit):
                 repr(device),
                 "make one DeviceInfo for each device",
             )
+            wrong = misfit(device)
+            require(wrong is None, "every field of DeviceInfo has its type", wrong, "memory is bytes, index an int")
             require(
                 device.kind in (None, *self.subject.spec.kinds),
                 f"the kind of {device.selector} is None or one of BackendSpec.kinds: {self.subject.spec.kinds}",

@@ -11,6 +11,8 @@ from typing import Any, Literal
 from unittest import SkipTest
 
 from uadx import __version__
+from uadx.contract import plugin_code, words
+from uadx.errors import PluginError, UadxError
 from uadx.plugins import Plugins
 from uadx.testing.golden import small
 from uadx.testing.kit import Kit
@@ -56,8 +58,10 @@ def _run(group: type[Kit], name: str, check: Callable[[Kit], None], kit: Kit) ->
         outcome, message = "skipped", str(reason)
     except AssertionError as failure:
         outcome, message = "failed", str(failure)
-    except Exception as error:  # whatever a backend raises is a finding, and the other checks go on
-        outcome, message = "failed", f"unexpected {type(error).__name__}: {error}"
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a backend raises is a finding, and the other checks go on
+        outcome, message = "failed", f"unexpected {words(error)}"
     seconds = round(time.perf_counter() - start, 3)
     return Result(group.__name__.lower(), name, (check.__doc__ or "").strip(), outcome, message, seconds)
 
@@ -83,7 +87,8 @@ def describe(kit: BackendConformance) -> dict[str, Any]:
         "precision": None,
         "tolerance": None,
     }
-    with suppress(Exception):  # what is wrong with it is for the checks to say, each in its own words
+    # what is wrong with it is for the checks to say, each in its own words
+    with suppress(UadxError), plugin_code(PluginError, "it fails", subject.spec.name, "describing itself"):
         described["maturity"] = (subject.info and subject.info.maturity) or subject.spec.maturity
         described["sdk"] = {str(name): str(version) for name, version in subject.backend.versions().items()}
         with kit._compile(small("relu")) as model:
