@@ -26,7 +26,7 @@ def uses_external_data(model: bytes) -> bool:
     todo = [("model", memoryview(model))]
     while todo:
         message, data = todo.pop()
-        for number, value in _fields(data):
+        for number, value in fields(data):
             if message == "tensor" and (number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value)):
                 return True
             child = _CHILDREN[message].get(number)
@@ -35,7 +35,7 @@ def uses_external_data(model: bytes) -> bool:
     return False
 
 
-def _fields(data: memoryview) -> Iterator[tuple[int, memoryview | int]]:
+def fields(data: memoryview) -> Iterator[tuple[int, memoryview | int]]:
     """Field numbers with their values: bytes of length-delimited fields, numbers of all others."""
     at = 0
     while at < len(data):
