@@ -50,8 +50,11 @@ class BackendSpec:
     formats: the artifact formats that it compiles, "onnx" above all.
     sdk_modules: import names whose absence means "not installed".
     visible_env: the vendor's visible-devices variables, shown to the user and never edited.
+    default_precision: what it is asked for where the user asks for none.
     maturity: "verified" once the conformance kit ran on real hardware; evidence says where.
     discovery: "module:function" that takes a uadx.machine.Machine, imports no SDK and gives Findings; "" for none.
+    exports: for each format that `uadx export` can have of it, "module:function" of (ModelArtifact, Path,
+    ExportOptions) -> Exported, which writes into an empty directory and imports the SDK or calls its tools then.
     """
 
     name: str
@@ -68,6 +71,8 @@ class BackendSpec:
     maturity: Maturity = "unverified"
     evidence: str = ""
     discovery: str = ""
+    default_precision: Precision = "f32"
+    exports: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -112,11 +117,17 @@ class DeviceRef:
 
 @dataclass(frozen=True)
 class ModelArtifact:
-    """A model file on disk and its sha256 in hexadecimal. format: "onnx", ..."""
+    """A model file on disk and its sha256 in hexadecimal. format: "onnx", ...
+
+    target: the one kind of chip that it was compiled for, such as "Ascend310P3"; "" for any. precision: what it was
+    compiled to; "" for whatever it is asked for.
+    """
 
     path: Path
     format: str
     sha256: str
+    target: str = ""
+    precision: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,6 +139,29 @@ class CompileOptions:
     max_batch: int = 1
     hint: Literal["latency", "throughput"] = "throughput"
     threads: int | None = None
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What to convert a model to. precision, target: None for the exporter's choice, or its error where it has none.
+
+    batches: the batch sizes to convert for, where the format fixes them. converted: the file that the vendor's tool
+    made elsewhere, to be taken over and not made here.
+    """
+
+    precision: Precision | None = None
+    target: str | None = None
+    batches: tuple[int, ...] = (1, 2, 4, 8)
+    converted: Path | None = None
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The file that a backend runs, among those that an exporter wrote. target, precision: as in ModelArtifact."""
+
+    path: Path
+    target: str = ""
+    precision: str = ""
 
 
 @dataclass(frozen=True)
@@ -235,26 +269,13 @@ class Backend(ABC):
     def compile(self, artifact: ModelArtifact, device: DeviceRef, options: CompileOptions) -> CompiledModel:
         """Compile for exactly this device. Raises UnavailableError, CompileError or PlacementError."""
 
+    def choose(self, artifacts: Sequence[ModelArtifact], device: DeviceRef, options: CompileOptions) -> ModelArtifact:
+        """The one to compile among several forms of a model, at least one, all of the spec's formats.
+
+        The default is the first one that was compiled for no chip in particular. Raises UnavailableError.
+        """
+        return next((artifact for artifact in artifacts if not artifact.target), artifacts[0])
+
     def versions(self) -> Mapping[str, str]:
         """Versions of SDK, driver and firmware, by name."""
         return {}
-
-
-__all__ = [
-    "API_VERSION",
-    "Array",
-    "Backend",
-    "BackendSpec",
-    "Capabilities",
-    "CompileOptions",
-    "CompiledModel",
-    "DeviceInfo",
-    "DeviceRef",
-    "Finding",
-    "MemoryInfo",
-    "ModelArtifact",
-    "Placement",
-    "Precision",
-    "TensorSpec",
-    "hookimpl",
-]

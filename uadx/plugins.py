@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from traceback import walk_tb
@@ -90,20 +90,33 @@ class Plugins:
     def open(self, name: str, options: Mapping[str, object]) -> Backend:
         """Construct a backend, which imports its SDK. Raises UnavailableError or PluginError."""
         spec = self.spec(name)
-        module, _, attribute = spec.factory.partition(":")
         try:
-            factory = getattr(import_module(module), attribute, None)
+            factory = _attribute(spec.factory)
             if not (isinstance(factory, type) and issubclass(factory, Backend)):
-                raise PluginError(
-                    f"the backend {name!r} is broken: its factory {spec.factory!r} is no Backend class",
-                    backend=name,
-                    hint=fix(self.load(name)),
-                )
+                raise self._broken(name, f"its factory {spec.factory!r} is no Backend class")
             return factory(spec, options)
         except (UadxError, KeyboardInterrupt):
             raise
         except BaseException as error:
             raise self._import_failure(spec, error) from error
+
+    @property
+    def exports(self) -> dict[str, str]:
+        """The backend that exports each format: one of uadx's own before any other. Imports all plugins, no SDK."""
+        names = sorted(self._claims, key=lambda name: (self._claims[name][0].distribution != OWN, name))
+        specs = [plugin.spec for plugin in map(self.load, names) if plugin.spec is not None]
+        return {format: spec.name for spec in reversed(specs) for format in spec.exports}
+
+    def exporter(self, name: str, format: str) -> Callable[..., object]:
+        """The function by which a backend exports a format. Raises PluginError."""
+        reference = self.spec(name).exports[format]
+        try:
+            exporter = _attribute(reference)
+        except Exception as error:
+            raise self._broken(name, f"its exporter {reference!r} cannot be loaded", words(error)) from error
+        if not callable(exporter):
+            raise self._broken(name, f"its exporter {reference!r} is no function")
+        return exporter
 
     def explain(self, name: str, error: BaseException) -> str | None:
         """The plugin's advice on an error of its backend. A failure to advise never hides the error itself."""
@@ -131,6 +144,11 @@ class Plugins:
     def claim(self, name: str) -> Claim:
         """The first claim on an installed name; nothing is imported."""
         return self._claims[name][0]
+
+    def _broken(self, name: str, what: str, cause: str | None = None) -> PluginError:
+        return PluginError(
+            f"the backend {name!r} is broken: {what}", backend=name, cause_text=cause, hint=fix(self.load(name))
+        )
 
     def _load(self, name: str) -> Plugin:
         claims = self._claims[name]
@@ -173,12 +191,13 @@ class Plugins:
                 cause_text=words(error),
                 hint=self.explain(spec.name, error) or f"reinstall it: {spec.install_hint}",
             )
-        return PluginError(
-            f"the backend {spec.name!r} is broken: its factory {spec.factory!r} cannot be loaded",
-            backend=spec.name,
-            cause_text=words(error),
-            hint=fix(self.load(spec.name)),
-        )
+        return self._broken(spec.name, f"its factory {spec.factory!r} cannot be loaded", words(error))
+
+
+def _attribute(reference: str) -> object:
+    """What "module:name" means, None where the module has no such name."""
+    module, _, attribute = reference.partition(":")
+    return getattr(import_module(module), attribute, None)
 
 
 def _comes_from(error: BaseException, modules: Sequence[str]) -> bool:

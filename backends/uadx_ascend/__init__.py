@@ -17,6 +17,8 @@ SPEC = BackendSpec(
     visible_env=("ASCEND_RT_VISIBLE_DEVICES", "ASCEND_VISIBLE_DEVICES"),
     maturity="unverified",
     discovery="uadx_ascend.discovery:discover",
+    default_precision="f16",
+    exports={"om": "uadx_ascend.export:export_om"},
 )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,7 +22,7 @@ from uadx.api import (
     ModelArtifact,
     Precision,
 )
-from uadx.errors import CompileError, ConfigError, UnavailableError
+from uadx.errors import CompileError, ConfigError, UadxWarning, UnavailableError
 from uadx.machine import Machine
 from uadx_ascend import atc, description
 from uadx_ascend.binding import Binding, load
@@ -33,6 +35,8 @@ from uadx_ascend.sdk import Acl
 
 PRECISIONS = ("f16",)
 """What the matrix units of every card have."""
+
+_EXPORT = "uadx export --model MODEL --format om --soc-version {soc}"
 
 
 class AscendBackend(Backend):
@@ -64,6 +68,20 @@ class AscendBackend(Backend):
                 "CANN counts no Ascend card", backend="ascend", stage="counting the cards", hint=advice_on("107001")
             )
         return found
+
+    def choose(self, artifacts: Sequence[ModelArtifact], device: DeviceRef, options: CompileOptions) -> ModelArtifact:
+        """The .om that was made for this card, else the ONNX model, which is converted where atc is installed."""
+        soc, oms = self._sdk.soc_name(), [artifact for artifact in artifacts if artifact.format == "om"]
+        for om in oms:
+            if om.target == soc and options.precision in ("auto", om.precision):
+                return om
+        if oms and shutil.which("atc") is None:
+            made = ", ".join(f"{om.path.name} ({om.target}, {om.precision})" for om in oms)
+            words = (
+                f"it has {made}, and none for {soc} in {options.precision}: an .om runs on its own kind of card only"
+            )
+            raise self._unusable(oms[0].path.parent, words, _EXPORT.format(soc=soc))
+        return super().choose(artifacts, device, options)
 
     def compile(self, artifact: ModelArtifact, device: DeviceRef, options: CompileOptions) -> CompiledModel:
         index = self._index(device.selector)
@@ -125,6 +143,10 @@ class AscendBackend(Backend):
                 self._converted = tempfile.TemporaryDirectory(prefix="uadx-ascend-")
             om = Path(self._converted.name) / f"{digest}-{'-'.join(map(str, gears))}.om"
             if not description.beside(om).exists():
+                again = f"to have that done once: {_EXPORT.format(soc=soc)}"
+                warnings.warn(
+                    f"atc converts the model for {soc} first, which takes minutes; {again}", UadxWarning, stacklevel=2
+                )
                 atc.convert(artifact.path, om, soc, gears)
         return om
 
@@ -145,7 +167,7 @@ class AscendBackend(Backend):
             raise self._unusable(
                 om,
                 f"it was converted for {described.soc_version}, and this card is {soc}: an .om runs on its own only",
-                f"convert the model for this card: atc --soc_version={soc}",
+                _EXPORT.format(soc=soc),
             )
         if precision not in ("auto", described.precision):
             raise UnavailableError(

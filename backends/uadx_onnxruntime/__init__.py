@@ -29,4 +29,6 @@ def uadx_explain_failure(backend: str, error: BaseException) -> str | None:
     text = f"{error} {getattr(error, 'cause_text', None)}"
     if any(library in text for library in ("libcublas", "libcudnn", "libcudart", "libcufft", "libcurand")):
         return "install the CUDA and cuDNN libraries: pip install 'onnxruntime-gpu[cuda,cudnn]'"
+    if "libascendcl" in text:
+        return "install the CANN toolkit that fits this onnxruntime-cann, then `source .../ascend-toolkit/set_env.sh`"
     return None

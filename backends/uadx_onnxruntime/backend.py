@@ -33,7 +33,16 @@ from uadx.api import (
 from uadx.errors import CompileError, ConfigError, InferenceError, PlacementError, UnavailableError
 from uadx.request_pool import RequestPool
 from uadx_onnxruntime.cuda import cards
-from uadx_onnxruntime.providers import CPU, CUDA, NOT_A_DEVICE, first_device, reported, request, takes_a_device
+from uadx_onnxruntime.providers import (
+    CPU,
+    CUDA,
+    NOT_A_DEVICE,
+    first_device,
+    reported,
+    request,
+    takes_a_device,
+    takes_one_batch,
+)
 
 if TYPE_CHECKING:
     from uadx.api import Array
@@ -131,7 +140,8 @@ class OnnxRuntimeBackend(Backend):
         except Exception as error:
             raise self._compile_failure(provider, artifact, error) from error
         quantised = _QUANTISED in artifact.path.read_bytes()
-        return OnnxRuntimeModel(session, _read_back(session, asked, quantised), depth)
+        batch = options.max_batch if takes_one_batch(provider) else None
+        return OnnxRuntimeModel(session, _read_back(session, asked, quantised), depth, batch)
 
     def versions(self) -> Mapping[str, str]:
         return {"onnxruntime": self._ort.__version__}
@@ -186,14 +196,14 @@ class OnnxRuntimeBackend(Backend):
 
 
 class OnnxRuntimeModel(CompiledModel):
-    """A session and the threads that call it. infer is thread safe, as sessions are."""
+    """A session and the threads that call it. infer is thread safe, as sessions are. batch: the one size to give it."""
 
-    def __init__(self, session: Any, placement: Placement, depth: int) -> None:
+    def __init__(self, session: Any, placement: Placement, depth: int, batch: int | None) -> None:
         self._session = session
         self._placement = placement
         self.inputs = tuple(_tensor_spec(node) for node in session.get_inputs())
         self.outputs = tuple(_tensor_spec(node) for node in session.get_outputs())
-        self.capabilities = Capabilities(placement.precision, async_depth=depth, thread_safe=True)
+        self.capabilities = Capabilities(placement.precision, static_batch=batch, async_depth=depth, thread_safe=True)
         self._pool = RequestPool(depth, "uadx-onnxruntime")
 
     def placement(self) -> Placement:

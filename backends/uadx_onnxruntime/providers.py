@@ -18,10 +18,11 @@ NOT_A_DEVICE = frozenset({CPU, "AzureExecutionProvider", "XnnpackExecutionProvid
 @dataclass(frozen=True)
 class Provider:
     """device: the option that takes what follows the provider's name. precisions: the options that make it compute in
-    a precision, and that it reports when it does."""
+    a precision, and that it reports when it does. one_batch: it compiles anew for each batch size, for minutes."""
 
     device: str | None = None
     precisions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    one_batch: bool = False
 
 
 KNOWN: Mapping[str, Provider] = {
@@ -43,7 +44,15 @@ KNOWN: Mapping[str, Provider] = {
     ),
     "ROCMExecutionProvider": Provider("device_id"),
     "DmlExecutionProvider": Provider("device_id"),
-    "CANNExecutionProvider": Provider("device_id"),
+    # the modes are atc's; its own choice is float16 throughout (microsoft/onnxruntime#24498 on batch sizes)
+    "CANNExecutionProvider": Provider(
+        "device_id",
+        {
+            "f32": {"precision_mode": "must_keep_origin_dtype"},
+            "f16": {"precision_mode": "cube_fp16in_fp32out"},
+        },
+        one_batch=True,
+    ),
     "CoreMLExecutionProvider": Provider(),
     # takes a precision, and reports neither that nor its device
     "OpenVINOExecutionProvider": Provider("device_type", {"f32": {"precision": "FP32"}, "f16": {"precision": "FP16"}}),
@@ -58,6 +67,11 @@ def first_device(name: str) -> str:
 def takes_a_device(name: str) -> bool:
     """Whether something may follow the provider's name. Of one that is not known here, it may."""
     return name not in KNOWN or KNOWN[name].device is not None
+
+
+def takes_one_batch(name: str) -> bool:
+    """Whether the provider should see batches of one size only."""
+    return KNOWN.get(name, Provider()).one_batch
 
 
 def request(name: str, device: str, precision: str, given: Mapping[str, object]) -> dict[str, str]:

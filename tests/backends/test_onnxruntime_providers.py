@@ -4,9 +4,10 @@ import ctypes
 
 import pytest
 from uadx_onnxruntime.cuda import Card, cards
-from uadx_onnxruntime.providers import CPU, CUDA, first_device, reported, request
+from uadx_onnxruntime.providers import CPU, CUDA, first_device, reported, request, takes_one_batch
 
 from uadx.errors import UnavailableError
+from uadx.plugins import Plugins
 
 TENSORRT, OPENVINO = "TensorrtExecutionProvider", "OpenVINOExecutionProvider"
 
@@ -118,3 +119,24 @@ def test_a_missing_driver_is_an_error_in_the_words_of_the_system():
         assert "libcuda.so.1" in caught.value.cause_text
     else:
         pytest.skip("this machine has an NVIDIA driver")
+
+
+def test_cann_is_told_its_card_and_keeps_the_precision_that_was_asked_for():
+    name = "CANNExecutionProvider"
+    assert first_device(name) == "CANNExecutionProvider:0"
+    assert request(name, "1", "f32", {}) == {"device_id": "1", "precision_mode": "must_keep_origin_dtype"}
+    options = request(name, "", "f16", {"npu_mem_limit": 1 << 30})
+    assert options == {"npu_mem_limit": "1073741824", "device_id": "0", "precision_mode": "cube_fp16in_fp32out"}
+    assert reported(name, "", options) == ("CANNExecutionProvider:0", "f16")
+    assert reported(name, "", {"device_id": "0", "precision_mode": "force_fp16"})[1] == "unknown"
+
+
+def test_a_provider_that_compiles_anew_for_each_batch_size_is_given_one():
+    assert takes_one_batch("CANNExecutionProvider")
+    assert not takes_one_batch(CPU)
+    assert not takes_one_batch("SomebodysExecutionProvider")
+
+
+def test_missing_libraries_of_cann_come_with_advice():
+    error = UnavailableError("CANN", cause_text="libascendcl.so: cannot open shared object file")
+    assert "set_env.sh" in Plugins().explain("onnxruntime", error)

@@ -4,7 +4,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from uadx.api import CompileOptions, ModelArtifact
+from uadx.api import ModelArtifact
+from uadx.devices.compiling import Request
 from uadx.devices.opened import open_model
 from uadx.devices.unusable import NoUsableDeviceError
 from uadx.errors import (
@@ -23,7 +24,8 @@ from uadx.api import BackendSpec, hookimpl
 @hookimpl
 def uadx_backends():
     return [BackendSpec(name="acme", api=1, factory="acme_backend:AcmeBackend", kinds={kinds!r}, summary="a test",
-                        install_hint="pip install acme", simulated={simulated!r})]
+                        install_hint="pip install acme", simulated={simulated!r},
+                        formats=("acme", "onnx"), default_precision={precision!r})]
 
 @hookimpl
 def uadx_explain_failure(backend, error):
@@ -42,13 +44,14 @@ class Unprintable(Exception):
 class AcmeModel(CompiledModel):
     inputs = outputs = ()
     capabilities = Capabilities("f32")
-    def placement(self): return Placement({runs_on}, "f32")
+    def placement(self): return Placement({runs_on}, {precision!r})
     def infer(self, batch): return {{}}
     def close(self): closed.append(self)
 
 class AcmeBackend(Backend):
     def devices(self):
         return [DeviceInfo("card0", "Acme 9", "acme", "npu"), DeviceInfo("card1", "Acme 9", "acme", "npu"{listed})]
+    {choose}
     def compile(self, artifact, device, options):
         {compile}
         model = AcmeModel()
@@ -84,7 +87,7 @@ def open_on(artifact):
     opened = []
 
     def open_device(device=None, devices_file=None, **options):
-        opened.append(open_model(artifact, device, CompileOptions(**options), devices_file=devices_file))
+        opened.append(open_model(Request((artifact,), **options), device, devices_file=devices_file))
         return opened[-1]
 
     yield open_device
@@ -97,11 +100,19 @@ def acme(install, tmp_path):
     """A third party's backend for npu, and a devices file that puts it before the others."""
 
     def install_acme(
-        runs_on="self.device.selector", compile="pass", kinds=("npu",), simulated=False, listed=", index=1"
+        runs_on="self.device.selector",
+        compile="pass",
+        kinds=("npu",),
+        simulated=False,
+        listed=", index=1",
+        precision="f32",
+        choose="",
     ):
         files = {
-            "acme_plugin.py": PLUGIN.format(kinds=kinds, simulated=simulated),
-            "acme_backend.py": BACKEND.format(runs_on=runs_on, compile=compile, listed=listed),
+            "acme_plugin.py": PLUGIN.format(kinds=kinds, simulated=simulated, precision=precision),
+            "acme_backend.py": BACKEND.format(
+                runs_on=runs_on, compile=compile, listed=listed, precision=precision, choose=choose
+            ),
         }
         install("acme", files, acme="acme_plugin")
         path = tmp_path / "devices.yaml"
@@ -252,7 +263,7 @@ def test_where_one_of_several_does_not_compile_the_others_are_closed(open_on, ac
 
 def test_a_kind_is_never_crossed_without_a_fallback_and_with_one_it_warns_and_says_why(artifact, nobodys):
     with pytest.warns(UadxWarning) as caught:
-        opened = open_model(artifact, "tpu:0", CompileOptions(), fallback="cpu", devices_file=nobodys)
+        opened = open_model(Request((artifact,)), "tpu:0", fallback="cpu", devices_file=nobodys)
     reason = "tpu:0 is not usable: 1 backend tried: nobody: no installed package provides the backend 'nobody'"
     assert str(caught[0].message) == f"{reason}; running on openvino:CPU, the fallback that was asked for"
     assert (opened.requested, opened.used, opened.fallback_reason) == ("tpu:0", "openvino:CPU", reason)
@@ -260,26 +271,26 @@ def test_a_kind_is_never_crossed_without_a_fallback_and_with_one_it_warns_and_sa
 
 
 def test_a_fallback_that_is_not_needed_is_not_used(artifact):
-    opened = open_model(artifact, "openvino:CPU", CompileOptions(), fallback="onnxruntime:CPUExecutionProvider")
+    opened = open_model(Request((artifact,)), "openvino:CPU", fallback="onnxruntime:CPUExecutionProvider")
     assert (opened.used, opened.fallback_reason) == ("openvino:CPU", None)
     opened.close()
 
 
 def test_a_misspelt_fallback_is_found_before_it_is_needed(artifact):
     with pytest.raises(DeviceSyntaxError, match="there is no device 'cpuu'; did you mean 'cpu'"):
-        open_model(artifact, "cpu", CompileOptions(), fallback="cpuu")
+        open_model(Request((artifact,)), "cpu", fallback="cpuu")
 
 
 def test_a_fallback_does_not_hide_a_model_that_is_broken(open_on, acme, artifact):
     path = acme(compile="raise RuntimeError('op 507 unsupported')")
     with pytest.raises(CompileError, match="op 507 unsupported"):
-        open_model(artifact, "npu", CompileOptions(), fallback="cpu", devices_file=path)
+        open_model(Request((artifact,)), "npu", fallback="cpu", devices_file=path)
 
 
 def test_a_device_that_leaves_its_place_is_what_a_fallback_is_for(artifact, acme):
     path = acme(runs_on="'host'")
     with pytest.warns(UadxWarning, match="acme:card0 was asked for, but the model runs on acme:host; running on open"):
-        opened = open_model(artifact, "npu", CompileOptions(), fallback="cpu", devices_file=path)
+        opened = open_model(Request((artifact,)), "npu", fallback="cpu", devices_file=path)
     opened.close()
 
 
@@ -354,7 +365,7 @@ def test_a_fallback_that_cannot_be_used_either_says_what_it_was_for(artifact, no
     with pytest.raises(
         UnavailableError, match=r"openvino:GPU.9 is not usable: .* and it is the fallback: tpu is not usa"
     ):
-        open_model(artifact, "tpu", CompileOptions(), fallback="openvino:GPU.9", devices_file=nobodys)
+        open_model(Request((artifact,)), "tpu", fallback="openvino:GPU.9", devices_file=nobodys)
 
 
 def test_a_broken_plugin_is_passed_over_with_a_warning_and_fatal_where_it_is_named(open_on, install, tmp_path):
@@ -384,7 +395,7 @@ def test_a_backend_serves_only_the_kinds_it_is_made_for(open_on, acme):
 def test_a_format_that_a_backend_does_not_take_is_a_reason(artifact):
     model = ModelArtifact(artifact.path, "om", "")
     with pytest.raises(UnavailableError, match=r"openvino \(uadx .*\): it takes onnx models and not om"):
-        open_model(model, "openvino:CPU", CompileOptions())
+        open_model(Request((model,)), "openvino:CPU")
 
 
 def test_options_of_the_devices_file_reach_the_backend(open_on, tmp_path):
@@ -392,3 +403,25 @@ def test_options_of_the_devices_file_reach_the_backend(open_on, tmp_path):
     path.write_text("version: 1\noptions: {openvino: {INFERENCE_PRECISION_HINT: bf16}}\n")
     with pytest.raises(ConfigError, match="may only pin f32"):
         open_on("cpu", devices_file=path)
+
+
+def test_where_no_precision_is_asked_for_it_is_the_backends_default(acme, open_on):
+    path = acme(precision="f16")
+    assert open_on("npu", devices_file=path).precision == "f16"
+    assert open_on("npu", devices_file=path, precision="f16").precision == "f16"
+    with pytest.raises(PlacementError, match="was asked for f32, but runs in f16"):
+        open_on("npu", devices_file=path, precision="f32")
+
+
+def test_of_several_forms_of_a_model_each_backend_is_offered_those_that_it_takes(acme, artifact, tmp_path):
+    path = acme(compile="assert artifact.format == 'onnx' and not artifact.target, artifact")
+    forms = [ModelArtifact(tmp_path / "chip", "acme", "", "chip9"), artifact, ModelArtifact(tmp_path, "om", "")]
+    open_model(Request(forms), "npu", devices_file=path).close()
+    with pytest.raises(NoUsableDeviceError, match="it takes acme, onnx models and not om"):
+        open_model(Request(forms[2:]), "npu", devices_file=path)
+
+
+def test_a_backend_that_chooses_what_it_was_not_offered_is_broken(acme, open_on):
+    path = acme(choose="def choose(self, artifacts, device, options): return 'my own'")
+    with pytest.raises(PluginError, match=r"choose\(\) gave 'my own'"):
+        open_on("acme:card0", devices_file=path)

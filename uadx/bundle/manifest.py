@@ -52,12 +52,32 @@ class Training(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     duplicates: int = 0
 
 
+class Variant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another form of the model, for the backends that take it. file: the one that they are given.
+
+    target: the one kind of chip that it runs on, such as "Ascend310P3". precision: what it computes in. "" where any
+    will do. files: `file` and those that belong to it.
+    """
+
+    file: str
+    format: str
+    target: str = ""
+    precision: str = ""
+    files: Annotated[tuple[str, ...], Meta(min_length=1)]
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """A bundle holds one form of each."""
+        return self.format, self.target, self.precision
+
+
 class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole of manifest.json.
 
     calibration: for each fusion the image scores of the held-out good images, in ascending order; every threshold
     and p-value derives from them. default_fpr: the false-alarm rate of the threshold used when none is asked for.
-    metrics: figures measured on labelled images, where somebody did. files: sha256 of every other file.
+    metrics: figures measured on labelled images, where somebody did. variants: the model in other forms.
+    files: sha256 of every other file.
     """
 
     schema: int
@@ -70,6 +90,7 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     teacher: Teacher
     training: Training
     metrics: dict[str, float] = {}
+    variants: tuple[Variant, ...] = ()
     files: dict[str, Sha256]
 
     def __post_init__(self) -> None:
@@ -88,7 +109,11 @@ def decode(data: bytes) -> Manifest:
     head = msgspec.json.decode(data, type=_Head)
     if head.schema != SCHEMA:
         raise ValueError(f"it has schema {head.schema}, this uadx reads schema {SCHEMA}")
-    return msgspec.json.decode(data, type=Manifest)
+    manifest = msgspec.json.decode(data, type=Manifest)
+    for variant in manifest.variants:
+        if not {variant.file, *variant.files} <= set(manifest.files):
+            raise ValueError(f"`variants`: `files` does not list {variant.file} and what belongs to it")
+    return manifest
 
 
 def encode(manifest: Manifest) -> bytes:

@@ -54,6 +54,16 @@ class Bundle:
         """The ONNX model for a backend to compile."""
         return ModelArtifact(self.path / MODEL, "onnx", self.manifest.files[MODEL])
 
+    @property
+    def artifacts(self) -> tuple[ModelArtifact, ...]:
+        """The ONNX model and its other forms, which backends choose from."""
+        hashes = self.manifest.files
+        others = [
+            ModelArtifact(self.path / other.file, other.format, hashes[other.file], other.target, other.precision)
+            for other in self.manifest.variants
+        ]
+        return (self.artifact, *others)
+
     def calibration(self, fusion: Fusion) -> Calibration:
         """The held-out scores for one fusion."""
         return Calibration(self.manifest.calibration[fusion])

@@ -30,11 +30,15 @@ def write_bundle(path: Path, manifest: Manifest, model: bytes, golden: Mapping[s
     golden: `image` uint8 [N, H, W, 3] and `level1` to `level3` float32 [N, h, w].
     Raises UsageError where path is something else than a bundle, OutputError where it cannot be written.
     """
+    write_files(path, manifest, {MODEL: model, GOLDEN: _npz(golden)})
+
+
+def write_files(path: Path, manifest: Manifest, contents: Mapping[str, bytes]) -> None:
+    """Write a bundle of these files, by name, in place of whatever bundle is at path; raises what write_bundle does."""
     path = path.resolve()  # where a link leads: a deployed link to a bundle stays a link
     check_replaceable(path)
-    contents = {MODEL: model, GOLDEN: _npz(golden)}
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
-    contents[MANIFEST] = encode(msgspec.structs.replace(manifest, files=hashes))
+    contents = {**contents, MANIFEST: encode(msgspec.structs.replace(manifest, files=hashes))}
     if path.suffix.lower() == ".zip":
         write_whole(path, _zip(contents))
         return

@@ -44,6 +44,10 @@ def command(model: str, as_json: bool) -> None:
         *thresholds(bundle),
         ("certifies", f"false-alarm rates of {calibration.lowest_fpr:.4g} and more (--fpr)"),
         *((f"measured {name}", f"{value:.4g}") for name, value in manifest.metrics.items()),
+        *(
+            (f"also as {variant.format}", " ".join(filter(None, (variant.file, variant.target, variant.precision))))
+            for variant in manifest.variants
+        ),
         *((f"file {name}", digest) for name, digest in manifest.files.items()),
     ]
     width = max(len(name) for name, _ in rows)

@@ -82,7 +82,9 @@ def _folder(ctx: click.Context, param: click.Parameter, value: str) -> Path:
 )
 @click.option("--batch-size", type=click.IntRange(1), help="Images per inference. Default: what suits the device.")
 @click.option("--workers", type=click.IntRange(1), help="Threads that decode, score and draw. Default: one per core.")
-@click.option("--precision", type=click.Choice(["f32", "bf16", "f16", "int8", "auto"]), help="Default: f32.")
+@click.option(
+    "--precision", type=click.Choice(["f32", "bf16", "f16", "int8", "auto"]), help="Default: f32; f16 on Ascend."
+)
 @click.option(
     "--verify/--no-verify", default=None, help="Let the device repeat a golden vector first. Default: --verify."
 )

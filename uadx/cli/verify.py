@@ -13,16 +13,21 @@ import click
 from uadx.cli.progress import shown_warnings
 
 if TYPE_CHECKING:
+    from uadx.api import Precision
     from uadx.parity import Parity
 
 
 @click.command()
 @click.option("--model", "-m", metavar="MODEL", default="default", help="Bundle, directory or .zip.")
 @click.option("--device", "-d", metavar="DEVICE", help="See `uadx devices`.")
-@click.option("--precision", type=click.Choice(["f32", "bf16", "f16", "int8", "auto"]), default="f32")
+@click.option(
+    "--precision", type=click.Choice(["f32", "bf16", "f16", "int8", "auto"]), help="Default: f32; f16 on Ascend."
+)
 @click.option("--devices-file", metavar="FILE", type=click.Path(path_type=Path), help="A devices.yaml of your own.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
-def command(model: str, device: str | None, precision: str, devices_file: Path | None, as_json: bool) -> None:
+def command(
+    model: str, device: str | None, precision: Precision | None, devices_file: Path | None, as_json: bool
+) -> None:
     """Run a bundle's golden vectors on a device and compare the level maps, scores and verdicts with the reference.
 
     What a device may differ by depends on the precision that really ran. Exit code 6 where it differs by more.
@@ -30,18 +35,17 @@ def command(model: str, device: str | None, precision: str, devices_file: Path |
     from contextlib import closing
     from functools import partial
 
-    from uadx.api import CompileOptions
     from uadx.bundle.reader import open_bundle
     from uadx.contract import plugin_code
+    from uadx.devices.compiling import Request
     from uadx.devices.opened import open_model
     from uadx.errors import InferenceError
     from uadx.parity import compare, require
     from uadx.pipeline.batches import check_fits, run_checked
 
     bundle = open_bundle(model)
-    options = CompileOptions(precision=precision)  # type: ignore[arg-type]  # checked by click
     with shown_warnings():
-        opened = open_model(bundle.artifact, device, options, devices_file=devices_file)
+        opened = open_model(Request(bundle.artifacts, precision), device, devices_file=devices_file)
     found = []
     with closing(opened):
         check_fits(opened.compiled, bundle)

@@ -13,21 +13,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from uadx.api import CompiledModel, CompileOptions, DeviceRef, ModelArtifact, Placement
-from uadx.contract import misfit, plugin_code
-from uadx.devices.placement import check_placement
+from uadx.api import CompiledModel
+from uadx.contract import plugin_code
+from uadx.devices.compiling import Request, compile_for
 from uadx.devices.resolve import Located, Resolver
 from uadx.devices.unusable import Skipped
-from uadx.errors import (
-    CompileError,
-    InferenceError,
-    PlacementError,
-    PluginError,
-    UadxError,
-    UadxWarning,
-    UnavailableError,
-)
-from uadx.plugins import Plugins
+from uadx.errors import InferenceError, PlacementError, PluginError, UadxError, UadxWarning, UnavailableError
 from uadx.request_pool import RequestPool
 
 
@@ -119,12 +110,7 @@ class OpenedModel:
 
 
 def open_model(
-    artifact: ModelArtifact,
-    device: str | None,
-    options: CompileOptions,
-    *,
-    fallback: str | None = None,
-    devices_file: Path | None = None,
+    request: Request, device: str | None, *, fallback: str | None = None, devices_file: Path | None = None
 ) -> OpenedModel:
     """Compile a model for a device string; None means UADX_DEVICE, else the default of devices.yaml.
 
@@ -136,13 +122,13 @@ def open_model(
     resolver = Resolver(device, devices_file)
     second = None if fallback is None else Resolver(fallback, devices_file)
     try:
-        return _open(artifact, resolver, options)
+        return _open(request, resolver)
     except (UnavailableError, PluginError, PlacementError) as error:
         if second is None:
             raise
         reason = error.in_one_line
         try:
-            opened = _open(artifact, second, options)
+            opened = _open(request, second)
         except UadxError as worse:
             worse.message += f", and it is the fallback: {reason}"
             raise
@@ -151,49 +137,17 @@ def open_model(
         return opened
 
 
-def _open(artifact: ModelArtifact, resolver: Resolver, options: CompileOptions) -> OpenedModel:
+def _open(request: Request, resolver: Resolver) -> OpenedModel:
     def compile_all(located: Located) -> tuple[Located, list[Share]]:
-        if artifact.format not in (formats := located.spec.formats):
-            raise UnavailableError(
-                f"it takes {', '.join(formats)} models and not {artifact.format}", backend=located.name
-            )
         with ExitStack() as opened:  # closes those before one that fails
             shares = []
             for ref in located.refs:
-                share = _compile(artifact, located, ref, options, resolver.plugins)
-                opened.callback(share.compiled.close)
-                shares.append(share)
+                compiled, placement = compile_for(request, located, ref, resolver.plugins)
+                opened.callback(compiled.close)
+                shares.append(Share(compiled, f"{located.name}:{placement.device}", placement.precision))
             opened.pop_all()
         return located, shares
 
     (located, shares), skipped = resolver.first(compile_all)
     explain = partial(resolver.plugins.explain, located.name)
     return OpenedModel(shares, resolver.requested, located.name, located.spec.simulated, explain, skipped)
-
-
-def _compile(
-    artifact: ModelArtifact, located: Located, ref: DeviceRef, options: CompileOptions, plugins: Plugins
-) -> Share:
-    name = located.name
-    try:
-        with plugin_code(CompileError, "the model could not be compiled", name, "compiling"):
-            compiled = located.backend.compile(artifact, ref, options)
-    except UadxError as error:
-        error.hint = error.hint or plugins.explain(name, error.__cause__ or error)
-        raise
-    if not isinstance(compiled, CompiledModel):
-        raise PluginError(
-            f"the backend {name!r} is broken: compile() gave {compiled!r}, no CompiledModel", backend=name
-        )
-    try:
-        with plugin_code(PluginError, f"the backend {name!r} is broken: placement() fails", name, "compiling"):
-            placement = compiled.placement()
-        wrong = misfit(placement) if isinstance(placement, Placement) else f"placement() gave {placement!r}"
-        wrong = wrong or misfit(compiled.capabilities)
-        if wrong:
-            raise PluginError(f"the backend {name!r} is broken: {wrong}", backend=name)
-        check_placement(placement, ref, name, options)
-    except BaseException:
-        compiled.close()
-        raise
-    return Share(compiled, f"{name}:{placement.device}", placement.precision)

@@ -32,9 +32,9 @@ class PipelineConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     model: bundle path, or "default". device: a device string. batch_size: images per inference. workers: threads
     that decode, score and draw. threshold: an image score; fpr: a false-alarm rate instead. fusion: `quantile`, or
-    `product` for the paper's formula. precision: f32 unless asked. fallback: the device to use where `device` cannot
-    be used; strict: refuse any fallback. verify: let the device repeat a golden vector before it is used.
-    devices_file: a devices.yaml. max_pixels, url_timeout: limits on inputs, in pixels and seconds.
+    `product` for the paper's formula. fallback: the device to use where `device` cannot be used; strict: refuse any
+    fallback. verify: let the device repeat a golden vector before it is used. devices_file: a devices.yaml.
+    max_pixels, url_timeout: limits on inputs, in pixels and seconds.
     """
 
     model: str | None = None
@@ -44,7 +44,7 @@ class PipelineConfig(Struct, frozen=True, forbid_unknown_fields=True):
     threshold: float | None = None
     fpr: _Rate | None = None
     fusion: Fusion = "quantile"
-    precision: Precision = "f32"
+    precision: Precision | None = None
     fallback: str | None = None
     strict: bool = False
     verify: bool = True
@@ -99,7 +99,7 @@ Pipeline:
   threshold: null     # an image score above which an image is NG; null: from the bundle's calibration
   fpr: null           # or the false-alarm rate the threshold is calibrated for, such as 0.01
   fusion: quantile    # or product: the paper's formula, for comparison
-  precision: f32      # or bf16, f16, int8, auto where the device has it
+  precision: null     # f32, bf16, f16, int8, auto where the device has it; null: f32, on Ascend f16
   fallback: null      # the device to use where `device` cannot be used; never chosen unasked
   strict: false       # true: a fallback, here or on the command line, is an error
   verify: true        # the device repeats one of the model's golden vectors before it is used

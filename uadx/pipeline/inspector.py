@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from uadx.api import CompileOptions
 from uadx.bundle.reader import Bundle
 from uadx.contract import plugin_code, words
+from uadx.devices.compiling import Request
 from uadx.devices.opened import OpenedModel, Share, open_model
 from uadx.errors import InferenceError, InputError, UadxError
 from uadx.images.decode import Limits, load
@@ -166,9 +166,8 @@ class Inspector:
 def _open(bundle: Bundle, config: PipelineConfig) -> OpenedModel:
     """The model on its devices, each of which repeats the bundle's first golden vector unless `verify` is off."""
     opened = open_model(
-        bundle.artifact,
+        Request(bundle.artifacts, config.precision, config.batch_size or 8),
         config.device,
-        CompileOptions(precision=config.precision, max_batch=config.batch_size or 8),
         fallback=config.fallback,
         devices_file=None if config.devices_file is None else Path(config.devices_file),
     )

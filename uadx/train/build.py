@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uadx import __version__
-from uadx.api import CompileOptions, ModelArtifact
+from uadx.api import ModelArtifact
 from uadx.bundle.manifest import SCHEMA, Input, Manifest, Teacher, Training
 from uadx.bundle.writer import check_replaceable, write_bundle
+from uadx.devices.compiling import Request
 from uadx.devices.opened import open_model
 from uadx.errors import OutputError, UnavailableError, UsageError
 from uadx.files import write_whole
@@ -167,7 +168,7 @@ def held_out_maps(model: bytes, images: NDArray[np.uint8], path: Path) -> Maps:
     """Level maps of the exported graph, run by the same backend and code as `uadx run` runs it on the CPU."""
     write_whole(path, model)
     artifact = ModelArtifact(path, "onnx", "")
-    opened = open_model(artifact, "cpu", CompileOptions(max_batch=8))
+    opened = open_model(Request((artifact,), max_batch=8), "cpu")
     with opened.compiled as compiled:
         parts = [run_batch(compiled, images[start : start + 8]) for start in range(0, len(images), 8)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -18,6 +18,7 @@ from uadx.parity import tolerance_for
 from uadx.pipeline.batches import run_batch
 from uadx.testing.golden import small
 
+pytestmark = pytest.mark.filterwarnings("ignore:atc converts the model")
 F16 = CompileOptions("f16", max_batch=4)
 
 
@@ -102,7 +103,7 @@ def test_an_om_of_another_card_is_refused_with_both_names(card, om):
     with pytest.raises(CompileError) as caught:
         card(soc="Ascend910B1").compile(om(), DeviceRef("0"), F16)
     assert "converted for Ascend310P3, and this card is Ascend910B1" in caught.value.cause_text
-    assert caught.value.hint.endswith("atc --soc_version=Ascend910B1")
+    assert caught.value.hint.endswith("--format om --soc-version Ascend910B1")
 
 
 def test_an_om_without_a_description_is_left_to_cann_to_refuse(card, om):

@@ -13,6 +13,8 @@ from uadx_ascend.backend import AscendBackend
 from uadx.api import ModelArtifact
 from uadx.testing import BackendConformance
 
+pytestmark = pytest.mark.filterwarnings("ignore:atc converts the model")
+
 
 @pytest.fixture(autouse=True)
 def _atc_is_installed(atc):

@@ -14,12 +14,14 @@ from uadx.testing.golden import MODELS
 
 HERE = Path(__file__).parent
 INFER = f"""
+import warnings
 import numpy as np
 from uadx.api import CompileOptions, DeviceRef, ModelArtifact
 from uadx.plugins import Plugins
 from pathlib import Path
 path = Path({str(MODELS / "stfpm.onnx")!r})
 arrays = np.load(path.with_suffix(".npz"))
+warnings.simplefilter("ignore")  # of the minutes that atc takes
 backend = Plugins().open("ascend", {{}})
 model = backend.compile(ModelArtifact(path, "onnx", ""), DeviceRef("1"), CompileOptions("f16", max_batch=2))
 outputs = model.infer({{"image": arrays["image"][:2]}})

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from uadx.api import CompiledModel, CompileOptions, DeviceRef, ModelArtifact
 from uadx.plugins import Plugins
 
-MAGIC = b"FAKE-OM\n"
+MAGIC = b"IMOD a stand-in\n"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,56 @@
+"""Other forms of a bundle's model, made by the backends that run them, kept in the bundle beside the ONNX file."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from uadx.api import Exported, ExportOptions
+from uadx.bundle.manifest import Variant
+from uadx.bundle.reader import Bundle
+from uadx.bundle.writer import write_files
+from uadx.contract import misfit, plugin_code
+from uadx.errors import CompileError, PluginError, UsageError
+from uadx.plugins import Plugins
+
+
+def add_variant(bundle: Bundle, format: str, options: ExportOptions, output: Path) -> Variant:
+    """Write the bundle with another form of its model to output, which may be where it came from.
+
+    A form of the same format, target and precision is replaced. Raises UsageError where no backend makes such a
+    format, what the exporter raises, PluginError where it gives something else than promised, OutputError.
+    """
+    plugins = Plugins()
+    if format not in plugins.exports:
+        formats = ", ".join(sorted(plugins.exports)) or "none"
+        raise UsageError(f"no installed backend exports {format!r}", hint=f"formats that can be had here: {formats}")
+    name = plugins.exports[format]
+    exporter = plugins.exporter(name, format)
+    with tempfile.TemporaryDirectory(prefix="uadx-export-") as directory:
+        folder = Path(directory)
+        with plugin_code(CompileError, f"the model could not be exported as {format}", name, "exporting"):
+            made = exporter(bundle.artifact, folder, options)
+        made = _checked(made, folder, name)
+        files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+    variant = Variant(
+        file=made.path.name, format=format, target=made.target, precision=made.precision, files=tuple(sorted(files))
+    )
+    earlier = [other for other in bundle.manifest.variants if other.key == variant.key]
+    gone = {file for other in earlier for file in other.files}
+    if clash := sorted((set(bundle.manifest.files) - gone) & set(files)):
+        raise PluginError(f"the backend {name!r} is broken: it exports {clash[0]}, which the bundle has", backend=name)
+    kept = {file: (bundle.path / file).read_bytes() for file in bundle.manifest.files if file not in gone}
+    others = tuple(other for other in bundle.manifest.variants if other.key != variant.key)
+    write_files(output, msgspec.structs.replace(bundle.manifest, variants=(*others, variant)), {**kept, **files})
+    return variant
+
+
+def _checked(made: object, folder: Path, name: str) -> Exported:
+    wrong = misfit(made) if isinstance(made, Exported) else f"its exporter gave {made!r}"
+    if isinstance(made, Exported) and not wrong:
+        if made.path.parent == folder and made.path.is_file():
+            return made
+        wrong = f"its exporter did not write {made.path.name}"
+    raise PluginError(f"the backend {name!r} is broken: {wrong}", backend=name, stage="exporting")

@@ -1,0 +1,67 @@
+"""One model for one device: the form that suits it is chosen, compiled, and its placement read back and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from uadx.api import CompiledModel, CompileOptions, DeviceRef, ModelArtifact, Placement, Precision
+from uadx.contract import misfit, plugin_code
+from uadx.devices.placement import check_placement
+from uadx.devices.resolve import Located
+from uadx.errors import CompileError, PluginError, UadxError, UnavailableError
+from uadx.plugins import Plugins
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to run. artifacts: forms of the same model. precision: None for the backend's default."""
+
+    artifacts: Sequence[ModelArtifact]
+    precision: Precision | None = None
+    max_batch: int = 1
+
+
+def compile_for(
+    request: Request, located: Located, ref: DeviceRef, plugins: Plugins
+) -> tuple[CompiledModel, Placement]:
+    """Compile for exactly this device; what the runtime then says of it.
+
+    Raises UnavailableError where the backend takes none of the forms, PluginError, CompileError, PlacementError.
+    """
+    name, spec = located.name, located.spec
+    options = CompileOptions(request.precision or spec.default_precision, request.max_batch)
+    fitting = [artifact for artifact in request.artifacts if artifact.format in spec.formats]
+    if not fitting:
+        formats = " and ".join(dict.fromkeys(artifact.format for artifact in request.artifacts))
+        raise UnavailableError(f"it takes {', '.join(spec.formats)} models and not {formats}", backend=name)
+    try:
+        with plugin_code(CompileError, "the model could not be compiled", name, "compiling"):
+            chosen = located.backend.choose(fitting, ref, options)
+            if chosen not in fitting:
+                raise PluginError(f"the backend {name!r} is broken: choose() gave {chosen!r}", backend=name)
+            compiled = located.backend.compile(chosen, ref, options)
+    except UadxError as error:
+        advice = error.hint or plugins.explain(name, error.__cause__ or error) or plugins.explain(name, error)
+        error.hint = advice
+        raise
+    if not isinstance(compiled, CompiledModel):
+        raise PluginError(
+            f"the backend {name!r} is broken: compile() gave {compiled!r}, no CompiledModel", backend=name
+        )
+    try:
+        return compiled, _placement(compiled, ref, name, options)
+    except BaseException:
+        compiled.close()
+        raise
+
+
+def _placement(compiled: CompiledModel, ref: DeviceRef, name: str, options: CompileOptions) -> Placement:
+    with plugin_code(PluginError, f"the backend {name!r} is broken: placement() fails", name, "compiling"):
+        placement = compiled.placement()
+    wrong = misfit(placement) if isinstance(placement, Placement) else f"placement() gave {placement!r}"
+    wrong = wrong or misfit(compiled.capabilities)
+    if wrong:
+        raise PluginError(f"the backend {name!r} is broken: {wrong}", backend=name)
+    check_placement(placement, ref, name, options)
+    return placement
