@@ -63,7 +63,8 @@ class Result(Mapping[str, Any]):
         if self.error is not None:
             return f"<Result {self['input_path']}: {self.error.kind}>"
         verdict = "NG" if self["is_anomaly"] else "OK"
-        return f"<Result {self['input_path']}: {verdict}, score {self['score']:.4g}>"
+        simulated = ", SIMULATED" if self._fields["device"]["simulated"] else ""
+        return f"<Result {self['input_path']}: {verdict}, score {self['score']:.4g}{simulated}>"
 
     @property
     def json(self) -> dict[str, Any]:
@@ -103,6 +104,7 @@ class Result(Mapping[str, Any]):
             threshold=self["threshold"],
             score=self["score"],
             is_anomaly=self["is_anomaly"],
+            note="SIMULATED" if self._fields["device"]["simulated"] else "",
         )
 
     def print(self, format_json: bool = True, indent: int = 4, ensure_ascii: bool = False) -> None:

@@ -2,7 +2,7 @@
 
 Two defaults of the runtime are changed. Its CPU plugin runs a float32 model in bfloat16 where the host has it: the
 precision is always pinned and read back (https://docs.openvino.ai/2026/openvino-workflow/running-inference/
-optimize-inference/precision-control.html). And `import openvino` reports to Google Analytics: see `_sdk`.
+optimize-inference/precision-control.html). And `import openvino` reports to Google Analytics: see `sdk`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
+from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, cast
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 HINT = "INFERENCE_PRECISION_HINT"
 
 
-def _sdk() -> Any:
+def sdk() -> Any:
     """Import openvino without its telemetry, which otherwise forks a process and connects to the network.
 
     Where openvino_telemetry cannot be imported, openvino uses a stub of its own in its place.
@@ -53,6 +54,16 @@ def _sdk() -> Any:
     return openvino
 
 
+def read_model(openvino: Any, path: Path) -> Any:
+    """An ONNX file as OpenVINO's model. Its own `read_model` would try every frontend on a corrupt file, each with
+    words of its own on stderr."""
+    frontend = openvino.frontend.FrontEndManager().load_by_framework("onnx")
+    model = frontend.convert(frontend.load(str(path)))
+    if not model.outputs:
+        raise ValueError("the file is empty: a model without outputs")
+    return model
+
+
 class OpenVINOBackend(Backend):
     """options: OpenVINO's properties by name, passed on as they are."""
 
@@ -63,7 +74,7 @@ class OpenVINOBackend(Backend):
                 f"options.openvino.{HINT} is {options[HINT]!r}; the devices file may only pin f32",
                 hint="ask for another precision where it is wanted: --precision bf16",
             )
-        self._openvino = _sdk() if binding is None else cast("Any", binding)
+        self._openvino = sdk() if binding is None else cast("Any", binding)
         self._core = self._openvino.Core()
 
     def devices(self) -> Sequence[DeviceInfo]:
@@ -72,11 +83,7 @@ class OpenVINOBackend(Backend):
     def compile(self, artifact: ModelArtifact, device: DeviceRef, options: CompileOptions) -> CompiledModel:
         self._require(device.selector)
         try:
-            # read_model would try every frontend on a corrupt file, each with words of its own on stderr
-            frontend = self._openvino.frontend.FrontEndManager().load_by_framework("onnx")
-            model = frontend.convert(frontend.load(str(artifact.path)))
-            if not model.outputs:
-                raise ValueError("the file is empty: a model without outputs")
+            model = read_model(self._openvino, artifact.path)
             compiled = self._core.compile_model(model, device.selector, self._properties(options))
         except Exception as error:
             raise CompileError(

@@ -335,7 +335,7 @@ def discover(machine):
     assert [finding["what"] for finding in row["findings"]] == ["card", "driver"]
     out = uadx("devices", "acme").out
     assert "    card: /dev/null\n    driver: no /proc/acme\n    the package 'acme_sdk' is not installed" in out
-    assert "    card, no driver\n    the package 'acme_sdk' is not installed" in uadx("devices").out
+    assert "    card, no driver: the package 'acme_sdk' is not installed" in uadx("devices").out
 
 
 def test_without_probing_no_sdk_and_no_foreign_plugin_is_loaded(acme):

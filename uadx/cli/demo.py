@@ -43,7 +43,8 @@ def command(output: Path, device: str | None, quiet: bool) -> None:
     for figures in (*outcome.evaluation.kinds, outcome.evaluation.total):
         click.echo(_row(figures))
     click.echo(_false_alarms(outcome))
-    click.echo(f"{outcome.seconds:.1f} s in all, inspected at {outcome.rate:.0f} img/s on {outcome.device}")
+    rate = "" if outcome.rate is None else f"at {outcome.rate:.0f} img/s "
+    click.echo(f"{outcome.seconds:.1f} s in all, inspected {rate}on {outcome.device}")
     click.echo(f"look at it: {page.as_uri()}")
 
 

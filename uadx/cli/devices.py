@@ -61,10 +61,11 @@ def _table(rows: tuple[Row, ...], *, in_full: bool) -> Iterator[str]:
         if in_full:
             for finding in row.findings:
                 yield f"    {finding['what']}: {finding['text']}"
-        elif row.findings:
-            yield "    " + ", ".join(f"{'' if f['present'] else 'no '}{f['what']}" for f in row.findings)
-        if row.reason:
-            yield f"    {_line(row.reason)}"
+        reasons = [row.reason] if row.reason else []
+        if row.findings and not in_full:
+            reasons.insert(0, ", ".join(f"{'' if f['present'] else 'no '}{f['what']}" for f in row.findings))
+        if reasons:
+            yield f"    {_line(': '.join(reasons))}"
         if row.fix:
             yield f"    fix: {_line(row.fix)}"
 
@@ -91,6 +92,8 @@ def _kinds(listing: Listing, probed: bool) -> Iterator[str]:
             reasons = "; ".join(f"{backend}: {reason}" for backend, reason in resolved.skipped.items())
             default = " (the default)" if kind == listing.default and not os.environ.get("UADX_DEVICE") else ""
             runs = f"runs on {resolved.device}{default}" if resolved.device else f"has no device here ({reasons})"
+            if resolved.simulator:
+                runs += f"; without the card: --device {resolved.simulator}, SIMULATED"
             yield f"--device {kind:<{width}}  {runs}"
     if asked := os.environ.get("UADX_DEVICE"):
         yield f"UADX_DEVICE is {asked!r}: it is the default"

@@ -178,9 +178,10 @@ def _inspect(
     counts = summary.counts
     if not quiet:
         earlier = f" ({summary.resumed} from the earlier run)" if summary.resumed else ""
+        speed = "at no speed that means anything" if device.simulated else f"{summary.rate:.1f} img/s"
         click.echo(
             f"{_counted(counts.images, 'image')}{earlier}, {counts.anomalies} NG, {_counted(counts.errors, 'error')}, "
-            f"{summary.rate:.1f} img/s on {device.used} ({device.precision}), results in {output}"
+            f"{speed} on {device.label}, results in {output}"
         )
         if summary.skipped:
             click.echo(f"{_counted(summary.skipped, 'file')} left out: no image by its name; a glob takes any name")
@@ -195,9 +196,9 @@ def _say(opened: Pipeline) -> None:
     for skipped in device.skipped:
         click.echo(f"skipped for {device.requested}: {skipped}", err=True)
     if device.simulated:
-        click.echo(f"SIMULATED: {device.used} is no hardware, its speed means nothing", err=True)
+        click.echo(f"SIMULATED: {device.used} is no hardware", err=True)
     if device.requested == "auto":
-        click.echo(f"auto: {device.used} ({device.precision})", err=True)
+        click.echo(f"auto: {device.label}", err=True)
 
 
 def _counted(number: int, noun: str) -> str:

@@ -55,11 +55,14 @@ def command(
                 parity = compare(bundle, partial(run_checked, share.compiled), share.precision)
             found.append((share.used, parity))
     if as_json:
-        rows = [{"device": used, "passed": parity.passed, **asdict(parity)} for used, parity in found]
+        rows = [
+            {"device": used, "simulated": opened.simulated, "passed": parity.passed, **asdict(parity)}
+            for used, parity in found
+        ]
         click.echo(json.dumps(_finite(rows), indent=4))
     else:
         for used, parity in found:
-            _print(used, parity)
+            _print(used, parity, opened.simulated)
     for used, parity in found:
         require(parity, used, opened.backend)
 
@@ -73,9 +76,9 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _print(used: str, parity: Parity) -> None:
+def _print(used: str, parity: Parity, simulated: bool) -> None:
     allowed = parity.tolerance
-    click.echo(f"{used} ({parity.precision}), {parity.images} golden images")
+    click.echo(f"{used} ({parity.precision}{', SIMULATED' * simulated}), {parity.images} golden images")
     click.echo(f"  {'':8}{'largest':>12}{'mean':>12}")
     for name, level in parity.levels.items():
         click.echo(f"  {name:8}{level.maximum:12.2g}{level.mean:12.2g}")

@@ -27,7 +27,8 @@ MARK = ".uadx-demo"
 class Outcome:
     """What the demo found, where its page is, and how long it took.
 
-    fpr: the false-alarm rate of the threshold used; seconds: all in all; rate: img/s of the run.
+    fpr: the false-alarm rate of the threshold used; seconds: all in all; rate: img/s of the run, None for a
+    simulator.
     """
 
     evaluation: Evaluation
@@ -35,7 +36,7 @@ class Outcome:
     device: str
     fpr: float
     seconds: float
-    rate: float
+    rate: float | None
 
 
 def demo(output: Path, device: str | None, on_image: Callable[[], None]) -> Outcome:
@@ -65,8 +66,9 @@ def demo(output: Path, device: str | None, on_image: Callable[[], None]) -> Outc
         seconds = time.perf_counter() - start
         path = page.write(output / "index.html", evaluation, seconds)
         opened = pipeline.inspector.opened
-        device = f"{opened.used} ({opened.precision})"
-        return Outcome(evaluation, path, device, pipeline.bundle.manifest.default_fpr, seconds, summary.rate)
+        fpr = pipeline.bundle.manifest.default_fpr
+        rate = None if opened.simulated else summary.rate
+        return Outcome(evaluation, path, opened.label, fpr, seconds, rate)
 
 
 def _claim(output: Path) -> None:

@@ -60,7 +60,7 @@ class Page:
         kinds = [figures.kind for figures in evaluation.kinds]
         cards = sorted(self._cards, key=lambda card: card.score, reverse=True)
         facts = (
-            f"device {opened.used}, precision {opened.precision} · model {manifest.name} "
+            f"device {opened.label} · model {manifest.name} "
             f"{inspector.bundle.sha256[:12]} · {manifest.created_by} · {seconds:.1f} s in all"
         )
         text = Template(files("uadx.demo").joinpath("page.html").read_text("utf-8")).substitute(

@@ -47,10 +47,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Resolved:
-    """What a kind means here. device: None where no backend serves it; skipped: reasons by backend before that."""
+    """What a kind means here. device: None where no backend serves it; skipped: reasons by backend before that.
+
+    simulator: a device string for building without the hardware, never what the kind means; None where there is none.
+    """
 
     device: str | None
     skipped: Mapping[str, str]
+    simulator: str | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ def list_devices(only: str | None, devices_file: Path | None, *, probing: bool, 
     ]
     rows = [_shadowed(row) if row.backend in devices.names else row for row in rows]
     rows += _refused(plugins, names) if only is None or only in names else []
-    resolved = {kind: _resolve(kind, devices, rows) for kind in kinds}
+    resolved = {kind: _resolve(kind, devices, rows, plugins.names) for kind in kinds}
     return Listing(tuple(rows), resolved, devices.default, devices.sources)
 
 
@@ -124,7 +128,16 @@ def _rows(name: str, plugins: Plugins, answer: Mapping[str, Any], devices: Devic
         fix = answer["fix"] or (spec.get("install_hint", "") if status == "unavailable" else "")
         findings = tuple(answer.get("findings", ()))
         yield Row(
-            None, name, provider, status, reason, fix, visible=visible, versions=answer["versions"], findings=findings
+            None,
+            name,
+            provider,
+            status,
+            reason,
+            fix,
+            vendor=_vendor(name, devices),
+            versions=answer["versions"],
+            visible=visible,
+            findings=findings,
         )
     for device in answer["devices"]:
         if device["kind"] is not None and device["kind"] not in spec["kinds"]:
@@ -183,9 +196,14 @@ def _unprobed(plugins: Plugins, name: str) -> dict[str, Any]:
 
 
 def _absent(name: str, devices: Devices) -> Row:
-    kinds = [kind for kind in devices.kinds if name in devices.kinds[kind].backends]
-    vendor = next((devices.kinds[kind].vendor for kind in kinds), "")
-    return Row(None, name, "", "not installed", "no installed package provides it", vendor=vendor)
+    reason = "no installed package provides it"
+    return Row(None, name, "", "not installed", reason, vendor=_vendor(name, devices))
+
+
+def _vendor(name: str, devices: Devices) -> str:
+    """Whose devices a backend is for, where the devices file says one vendor."""
+    vendors = {kind.vendor for kind in devices.kinds.values() if name in kind.backends}
+    return vendors.pop() if len(vendors) == 1 else ""
 
 
 def _refused(plugins: Plugins, names: Collection[str]) -> list[Row]:
@@ -200,7 +218,7 @@ def _refused(plugins: Plugins, names: Collection[str]) -> list[Row]:
     ]
 
 
-def _resolve(kind: str, devices: Devices, rows: Iterable[Row]) -> Resolved:
+def _resolve(kind: str, devices: Devices, rows: Iterable[Row], installed: Collection[str]) -> Resolved:
     """The first backend of a kind that has its first device. Nothing is known of what was not probed."""
     skipped: dict[str, str] = {}
     for backend in devices.kinds[kind].backends:
@@ -210,4 +228,5 @@ def _resolve(kind: str, devices: Devices, rows: Iterable[Row]) -> Resolved:
                 return Resolved(row.device, skipped)
         bad = next((row for row in of_backend if row.status not in USABLE), None)
         skipped[backend] = f"sees no {kind}:0" if bad is None else bad.status
-    return Resolved(None, skipped)
+    simulators = [f"{backend}-sim:0" for backend in devices.kinds[kind].backends if f"{backend}-sim" in installed]
+    return Resolved(None, skipped, next(iter(simulators), None))

@@ -86,6 +86,11 @@ class OpenedModel:
         return ",".join(dict.fromkeys(share.precision for share in self.shares))
 
     @property
+    def label(self) -> str:
+        """What people are told: "openvino:CPU (f32)", "ascend-sim:0 (f16, SIMULATED)"."""
+        return f"{self.used} ({self.precision}{', SIMULATED' * self.simulated})"
+
+    @property
     def async_depth(self) -> int:
         """Requests that run side by side on all devices together."""
         return sum(share.compiled.capabilities.async_depth for share in self.shares)

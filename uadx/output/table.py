@@ -23,6 +23,7 @@ COLUMNS = (
     "largest_region",
     "device",
     "precision",
+    "simulated",
     "error",
 )
 
@@ -56,5 +57,6 @@ def _row(result: dict[str, Any]) -> list[object]:
         None if largest is None else json.dumps(largest),
         result["device"]["used"],
         result["device"]["precision"],
+        result["device"]["simulated"],
         None if error is None else f"{error['type']}: {error['message']}",
     ]

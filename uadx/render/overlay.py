@@ -35,10 +35,12 @@ def overlay(
     threshold: float,
     score: float,
     is_anomaly: bool,
+    note: str = "",
 ) -> NDArray[np.uint8]:
     """A new picture of the image's size: uint8 BGR [H, W, 3] and float32 [H, W] -> uint8 BGR [H, W, 3].
 
-    What lies well below the threshold is left as it is. An anomalous image has its regions outlined.
+    What lies well below the threshold is left as it is. An anomalous image has its regions outlined. note: what else
+    to write beside verdict and score.
     """
     picture = _heated(image, levels(anomaly_map, threshold))
     region = mask(anomaly_map, threshold, is_anomaly)
@@ -48,7 +50,12 @@ def overlay(
     if min(picture.shape[:2]) < SMALLEST_WITH_TEXT:
         _border(picture, colour)
     else:
-        _plate(picture, f"{'NG' if is_anomaly else 'OK'}  {score:.3g} / {threshold:.3g}", colour, region)
+        _plate(
+            picture,
+            f"{'NG' if is_anomaly else 'OK'}  {score:.3g} / {threshold:.3g}{note and '  '}{note}",
+            colour,
+            region,
+        )
     return picture
 
 
