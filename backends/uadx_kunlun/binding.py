@@ -35,10 +35,10 @@ _BUILDING = threading.Lock()
 def load() -> Paddle:
     """Import the SDK. Raises ImportError.
 
-    Its log goes to standard error from the first line on and has but this variable; its handlers of SIGTERM and
-    the like, which it installs unasked, are taken out again.
+    Its log goes to standard error from the first line on and has but this variable. What it does to the process
+    unasked is undone: handlers of SIGTERM and the like, OMP_NUM_THREADS=1.
     """
-    before = os.environ.get(_LOG_LEVEL)
+    before = dict(os.environ)
     os.environ.setdefault(_LOG_LEVEL, _ERRORS_ONLY)
     try:
         with warnings.catch_warnings():
@@ -46,8 +46,9 @@ def load() -> Paddle:
             paddle = cast("Paddle", import_module("paddle"))
             import_module("paddle.inference")
     finally:
-        if before is None:
-            del os.environ[_LOG_LEVEL]
+        for name in [name for name, value in os.environ.items() if before.get(name) != value]:
+            del os.environ[name]
+        os.environ.update(before)
     paddle.disable_signal_handler()
     return paddle
 

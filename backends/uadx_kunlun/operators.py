@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from onnx import TensorProto
-
 from uadx_kunlun.sdk import Paddle
 
 Inputs = Sequence[Any]  # Paddle's tensors; None for an optional one that is left out
@@ -18,16 +16,17 @@ Attributes = Mapping[str, Any]
 Operator = Callable[[Paddle, Inputs, Attributes], Any]
 
 DTYPES: Mapping[int, str] = {
-    TensorProto.FLOAT: "float32",
-    TensorProto.FLOAT16: "float16",
-    TensorProto.DOUBLE: "float64",
-    TensorProto.UINT8: "uint8",
-    TensorProto.INT8: "int8",
-    TensorProto.INT32: "int32",
-    TensorProto.INT64: "int64",
-    TensorProto.BOOL: "bool",
+    1: "float32",
+    10: "float16",
+    11: "float64",
+    2: "uint8",
+    3: "int8",
+    6: "int32",
+    7: "int64",
+    9: "bool",
 }
-"""The names that Paddle and NumPy have for ONNX's types."""
+"""The names that Paddle and NumPy have for ONNX's types (TensorProto.DataType of onnx.proto, whose package this module
+does without)."""
 
 
 def _padding(paddle: Paddle, value: Any, attributes: Attributes, fill: float) -> tuple[Any, list[int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from uadx_openvino.backend import HINT, read_model, sdk
 
@@ -20,12 +21,14 @@ from uadx.api import (
 )
 from uadx.bundle.external import fields
 from uadx.errors import CompileError, ConfigError, UnavailableError
-from uadx_simulators.limits import LIMITS
+from uadx_simulators.limits import LIMITS, QUANTISED
 from uadx_simulators.model import SimulatedModel
 from uadx_simulators.rounding import apply
 
 _GRAPH, _NODE, _OPERATOR = 7, 1, 4
 """Field numbers of onnx.proto."""
+
+_CHECK = "check that the file is whole and is an ONNX model"
 
 
 class SimulatorBackend(Backend):
@@ -59,29 +62,46 @@ class SimulatorBackend(Backend):
                 hint=f"--precision {self._precisions[0]}, or auto",
             )
         rounding = self._limits.precisions[options.precision]
+        self._require_known(artifact)
         try:
-            if refused := self._limits.lacks(_operators(artifact.path)):
-                raise ValueError(f"the tools of {self._limits.vendor} do not take: {', '.join(refused)}")
             model = read_model(self._openvino, artifact.path)
-            _require_fixed_sizes(model)
+            if self._limits.fixed:
+                _require_fixed_sizes(model)
             apply(self._openvino, model, rounding)
-            properties = {"PERFORMANCE_HINT": options.hint.upper(), HINT: "f32"}
+            properties: dict[str, Any] = {"PERFORMANCE_HINT": options.hint.upper(), HINT: "f32"}
             if options.threads is not None:
-                properties["INFERENCE_NUM_THREADS"] = str(options.threads)
+                properties["INFERENCE_NUM_THREADS"] = options.threads
             compiled = self._openvino.Core().compile_model(model, "CPU", properties)
         except Exception as error:
-            raise CompileError(
-                f"{self.spec.name} does not compile {artifact.path}",
-                backend=self.spec.name,
-                stage="compiling",
-                cause_text=str(error),
-                hint="check that the file is whole and is an ONNX model of floating-point numbers",
-            ) from error
-        largest = options.max_batch if self._limits.gears else None
-        return SimulatedModel(compiled, self.spec.name, rounding.precision, largest)
+            raise self._refusal(artifact.path, str(error), _CHECK) from error
+        return SimulatedModel(
+            compiled, self.spec.name, rounding.precision, options.max_batch if self._limits.gears else None
+        )
 
     def versions(self) -> Mapping[str, str]:
         return {"openvino": self._openvino.get_version()}
+
+    def _require_known(self, artifact: ModelArtifact) -> None:
+        """Raises CompileError for what the vendor's compiler would not take."""
+        if artifact.format != "onnx":
+            cause = f"it is an .{artifact.format}, which holds the code of a card, and nothing but that card runs it"
+            raise self._refusal(artifact.path, cause, "name the ONNX model that it was made of")
+        try:
+            lacking = self._limits.lacks(_operators(artifact.path))
+        except ValueError as error:
+            raise self._refusal(artifact.path, str(error), _CHECK) from error
+        if lacking:
+            hint = "an int8 model runs on openvino and onnxruntime" if QUANTISED & {*lacking} else None
+            raise self._refusal(artifact.path, f"{self._limits.compiler} does not have: {', '.join(lacking)}", hint)
+
+    def _refusal(self, path: Path, cause: str, hint: str | None) -> CompileError:
+        return CompileError(
+            f"{self.spec.name} does not compile {path}",
+            backend=self.spec.name,
+            stage="compiling",
+            cause_text=cause,
+            hint=hint,
+        )
 
     @property
     def _precisions(self) -> tuple[Precision, ...]:
@@ -101,8 +121,7 @@ def _operators(path: Path) -> Iterator[str]:
                     )
 
 
-def _require_fixed_sizes(model: object) -> None:
-    """The vendors' compilers leave nothing open but the batch."""
-    for port in model.inputs:  # type: ignore[attr-defined]
+def _require_fixed_sizes(model: Any) -> None:
+    for port in model.inputs:
         if any(length.is_dynamic for length in list(port.partial_shape)[1:]):
             raise ValueError(f"the input {port.any_name} leaves more open than its batch: {port.partial_shape}")

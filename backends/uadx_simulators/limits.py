@@ -6,43 +6,25 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from uadx_kunlun.operators import OPERATORS
+
 from uadx.api import Precision
 
 QUANTISED = frozenset({"QuantizeLinear", "DequantizeLinear"})
 
-PADDLE = frozenset(
-    [
-        "Add",
-        "BatchNormalization",
-        "Cast",
-        "Conv",
-        "Div",
-        "Identity",
-        "MaxPool",
-        "Mul",
-        "Reciprocal",
-        "ReduceMean",
-        "ReduceSum",
-        "Relu",
-        "Sqrt",
-        "Sub",
-        "Transpose",
-    ]
-)
-"""The operators of uadx_kunlun, which builds a program of its own; a copy, because that one needs packages."""
-
+PADDLE = frozenset(OPERATORS)
 TORCH = PADDLE | {"Constant"}
-"""Those of uadx_torch, which is what runs on a Cambricon card."""
+"""What uadx_torch has, which runs on a Cambricon card; a copy, because its own list needs torch."""
 
 
 @dataclass(frozen=True)
 class Rounding:
-    """precision: what it is reported as. bits: kept behind the point. where: of what convolutions multiply, or of what
-    every operator gives. narrow: with the range of float16 too."""
+    """precision: what it is reported as. bits: kept behind the point. where: of what convolutions multiply, or also of
+    what they give and of its sums. narrow: with the range of float16 too, infinite beyond it."""
 
     precision: str
     bits: int = 23
-    where: Literal["convolutions", "everything"] = "convolutions"
+    where: Literal["convolutions", "activations"] = "convolutions"
     narrow: bool = False
 
 
@@ -50,14 +32,16 @@ class Rounding:
 class Limits:
     """precisions: by what is asked for. gears: batches are of the sizes 1, 2, 4, ... that the model is converted for.
 
-    known: the operators that the backend has, None for what atc has, which is nearly all but QUANTISED. card, vendor:
-    whose limits these are.
+    known: the operators that it has, None for what atc has, which is nearly all but QUANTISED. fixed: nothing is left
+    open but the batch. vendor, card, compiler: whose limits these are.
     """
 
     vendor: str
     card: str
+    compiler: str
     precisions: Mapping[Precision, Rounding]
     gears: bool = False
+    fixed: bool = False
     known: frozenset[str] | None = None
 
     def lacks(self, operators: Iterable[str]) -> list[str]:
@@ -70,14 +54,16 @@ _EXACT = Rounding("f32")
 # atc's cube_fp16in_fp32out: the cube multiplies float16 and adds float32, all else is float32
 _CUBE = Rounding("f16", 10, narrow=True)
 
+# as uadx_torch does: convolutions and what lies between them in float16, all else in float32
+_HALF = Rounding("f16", 10, "activations", narrow=True)
+
 LIMITS: Mapping[str, Limits] = {
-    "ascend-sim": Limits("huawei", "Ascend310P3", {"f16": _CUBE, "auto": _CUBE}, gears=True),
+    "ascend-sim": Limits("huawei", "Ascend310P3", "atc", {"f16": _CUBE, "auto": _CUBE}, gears=True, fixed=True),
     # left to itself a P800 multiplies TF32 (PaddlePaddle/Paddle#75481)
-    "kunlun-sim": Limits("kunlunxin", "P800", {"f32": _EXACT, "auto": Rounding("tf32", 10)}, known=PADDLE),
+    "kunlun-sim": Limits(
+        "kunlunxin", "P800", "the paddle backend", {"f32": _EXACT, "auto": Rounding("tf32", 10)}, known=PADDLE
+    ),
     "cambricon-sim": Limits(
-        "cambricon",
-        "MLU370",
-        {"f32": _EXACT, "f16": Rounding("f16", 10, "everything", narrow=True), "auto": _EXACT},
-        known=TORCH,
+        "cambricon", "MLU370", "the torch backend", {"f32": _EXACT, "f16": _HALF, "auto": _EXACT}, known=TORCH
     ),
 }

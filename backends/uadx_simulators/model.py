@@ -30,14 +30,21 @@ class SimulatedModel(OpenVINOModel):
             return super().infer(batch)
         self._check(batch)
         count = len(next(iter(batch.values())))
-        if count > self._largest:
-            raise self._failure(f"the model was converted for batches of up to {self._largest}, it was given {count}")
         gear = min(1 << (count - 1).bit_length(), self._largest)
         padded = {
             name: np.concatenate([array, np.zeros((gear - count, *array.shape[1:]), array.dtype)])
             for name, array in batch.items()
         }
         return {name: value[:count].copy() for name, value in super().infer(padded).items()}
+
+    def _check(self, batch: Mapping[str, Array]) -> None:
+        super()._check(batch)
+        if self._largest is None:
+            return
+        counts = {array.shape[:1] for array in batch.values()}
+        if len(counts) != 1 or not (1,) <= counts.pop() <= (self._largest,):
+            given = {name: array.shape for name, array in batch.items()}
+            raise self._failure(f"the model takes batches of up to {self._largest}; it was given {given}")
 
     def _failure(self, cause: str) -> InferenceError:
         return InferenceError(

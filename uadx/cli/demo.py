@@ -35,6 +35,8 @@ def command(output: Path, device: str | None, quiet: bool) -> None:
     with shown_warnings(), shown_progress("drawing and inspecting", quiet) as advance:
         count = itertools.count(1)
         outcome = demo(output, device, lambda: advance(next(count)))
+    if outcome.rate is None:
+        click.echo(f"SIMULATED: no hardware has run this, but {outcome.device}", err=True)
     page = outcome.page.resolve()
     if quiet:
         click.echo(page)

@@ -159,6 +159,8 @@ def _inspect(
     sources = expand(what, recursive=recursive)
     with shown_warnings(), Pipeline(config) as opened, shown_progress("inspecting", quiet) as advance:
         device = opened.inspector.opened
+        if device.simulated:
+            click.echo(f"SIMULATED: {device.used} is no hardware", err=True)
         if not quiet:
             _say(opened)
         done = itertools.count(1)
@@ -178,10 +180,10 @@ def _inspect(
     counts = summary.counts
     if not quiet:
         earlier = f" ({summary.resumed} from the earlier run)" if summary.resumed else ""
-        speed = "at no speed that means anything" if device.simulated else f"{summary.rate:.1f} img/s"
+        rate = "" if device.simulated else f"{summary.rate:.1f} img/s "
         click.echo(
             f"{_counted(counts.images, 'image')}{earlier}, {counts.anomalies} NG, {_counted(counts.errors, 'error')}, "
-            f"{speed} on {device.label}, results in {output}"
+            f"{rate}on {device.label}, results in {output}"
         )
         if summary.skipped:
             click.echo(f"{_counted(summary.skipped, 'file')} left out: no image by its name; a glob takes any name")
@@ -195,8 +197,6 @@ def _say(opened: Pipeline) -> None:
         click.echo("no --model is given: this is the demo product's, which knows nothing but its mesh", err=True)
     for skipped in device.skipped:
         click.echo(f"skipped for {device.requested}: {skipped}", err=True)
-    if device.simulated:
-        click.echo(f"SIMULATED: {device.used} is no hardware", err=True)
     if device.requested == "auto":
         click.echo(f"auto: {device.label}", err=True)
 

@@ -97,7 +97,7 @@ def list_devices(only: str | None, devices_file: Path | None, *, probing: bool, 
     ]
     rows = [_shadowed(row) if row.backend in devices.names else row for row in rows]
     rows += _refused(plugins, names) if only is None or only in names else []
-    resolved = {kind: _resolve(kind, devices, rows, plugins.names) for kind in kinds}
+    resolved = {kind: _resolve(kind, devices, rows, plugins) for kind in kinds}
     return Listing(tuple(rows), resolved, devices.default, devices.sources)
 
 
@@ -218,7 +218,7 @@ def _refused(plugins: Plugins, names: Collection[str]) -> list[Row]:
     ]
 
 
-def _resolve(kind: str, devices: Devices, rows: Iterable[Row], installed: Collection[str]) -> Resolved:
+def _resolve(kind: str, devices: Devices, rows: Iterable[Row], plugins: Plugins) -> Resolved:
     """The first backend of a kind that has its first device. Nothing is known of what was not probed."""
     skipped: dict[str, str] = {}
     for backend in devices.kinds[kind].backends:
@@ -228,5 +228,6 @@ def _resolve(kind: str, devices: Devices, rows: Iterable[Row], installed: Collec
                 return Resolved(row.device, skipped)
         bad = next((row for row in of_backend if row.status not in USABLE), None)
         skipped[backend] = f"sees no {kind}:0" if bad is None else bad.status
-    simulators = [f"{backend}-sim:0" for backend in devices.kinds[kind].backends if f"{backend}-sim" in installed]
-    return Resolved(None, skipped, next(iter(simulators), None))
+    named = [f"{backend}-sim" for backend in devices.kinds[kind].backends]
+    own = [name for name in named if name in plugins.names and plugins.claim(name).distribution == OWN]
+    return Resolved(None, skipped, f"{own[0]}:0" if own else None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +41,8 @@ def overlay(
 ) -> NDArray[np.uint8]:
     """A new picture of the image's size: uint8 BGR [H, W, 3] and float32 [H, W] -> uint8 BGR [H, W, 3].
 
-    What lies well below the threshold is left as it is. An anomalous image has its regions outlined. note: what else
-    to write beside verdict and score.
+    What lies well below the threshold is left as it is. An anomalous image has its regions outlined. note: a line to
+    write below verdict and score.
     """
     picture = _heated(image, levels(anomaly_map, threshold))
     region = mask(anomaly_map, threshold, is_anomaly)
@@ -50,12 +52,8 @@ def overlay(
     if min(picture.shape[:2]) < SMALLEST_WITH_TEXT:
         _border(picture, colour)
     else:
-        _plate(
-            picture,
-            f"{'NG' if is_anomaly else 'OK'}  {score:.3g} / {threshold:.3g}{note and '  '}{note}",
-            colour,
-            region,
-        )
+        verdict = f"{'NG' if is_anomaly else 'OK'}  {score:.3g} / {threshold:.3g}"
+        _plate(picture, [verdict, note] if note else [verdict], colour, region)
     return picture
 
 
@@ -99,14 +97,18 @@ def _border(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> None:
         cv2.rectangle(picture, (0, 0), (width - 1, height - 1), colour, 1)
 
 
-def _plate(picture: NDArray[np.uint8], text: str, colour: tuple[int, int, int], region: NDArray[np.uint8]) -> None:
-    """Verdict and score in the corner that hides least of the region, the upper left one where all are free."""
+def _plate(
+    picture: NDArray[np.uint8], lines: Sequence[str], colour: tuple[int, int, int], region: NDArray[np.uint8]
+) -> None:
+    """A text in the corner that hides least of the region, the upper left one where all are free."""
     height, width = picture.shape[:2]
     scale = max(0.4, min(height, width) / 750)
     thickness = max(1, round(scale * 1.6))
-    (wide, high), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
+    sizes = [cv2.getTextSize(line, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness) for line in lines]
+    wide, high, base = max(size[0][0] for size in sizes), sizes[0][0][1], sizes[0][1]
     pad = max(3, round(high * 0.45))
-    tall, wide = high + base + pad, min(width, wide + 3 * pad)
+    step = high + base + pad
+    tall, wide = step * len(lines), min(width, wide + 3 * pad)
     corners = [(y, x) for y in (0, height - tall) for x in (0, width - wide)]
     top, left = min(
         corners, key=lambda corner: np.count_nonzero(region[corner[0] : corner[0] + tall, corner[1] : corner[1] + wide])
@@ -114,5 +116,6 @@ def _plate(picture: NDArray[np.uint8], text: str, colour: tuple[int, int, int], 
     plate = picture[top : top + tall, left : left + wide]
     plate[:] = (plate * 0.25).astype(np.uint8)
     plate[:, : max(2, pad // 2)] = colour
-    place = (left + round(1.6 * pad), top + high + pad // 2 + base // 2)
-    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), thickness, cv2.LINE_AA)
+    for number, line in enumerate(lines):
+        place = (left + round(1.6 * pad), top + number * step + high + pad // 2 + base // 2)
+        cv2.putText(picture, line, place, cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), thickness, cv2.LINE_AA)

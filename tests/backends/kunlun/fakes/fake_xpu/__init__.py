@@ -54,6 +54,7 @@ class Device:
 class Jit:
     def __init__(self, card: Card, real: Any) -> None:
         self._card, self._save, self.not_to_static = card, real.save, real.not_to_static
+        self.dy2static = real.dy2static  # Paddle's own code looks for it by this path when it builds a program
 
     def save(self, layer: Any, path: str, /, *, input_spec: list[list[Any]]) -> None:
         if self._card.current != "cpu":
