@@ -153,6 +153,21 @@ def test_what_goes_wrong_on_a_card_is_told_in_its_own_words(knobs, code, words):
 
 
 @needs_torch
+def test_the_cards_memory_is_what_torch_mlu_says():
+    code = """
+from uadx.api import CompileOptions, DeviceRef
+from uadx.plugins import Plugins
+from uadx.testing.golden import small
+with Plugins().open("cambricon", {}).compile(small("relu").artifact, DeviceRef("mlu:0"), CompileOptions()) as model:
+    print(model.memory())
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(FAKE), *filter(None, sys.path)])}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.stdout == f"MemoryInfo(used={4 << 30}, total={24 << 30})\n", done.stderr
+
+
+@needs_torch
 def test_a_number_that_no_card_has_is_refused():
     err = uadx("verify", "--device", "cambricon:mlu:5", knobs="cards=2", code=4).stderr
     assert "cambricon has no device 'mlu:5' here; it has: mlu:0, mlu:1" in err

@@ -74,6 +74,13 @@ def test_it_never_keeps_quiet(name, uadx, parts, tmp_path):
     assert {row["simulated"] for row in csv.DictReader(table)} == {"True"}
 
 
+def test_not_even_where_it_is_to_be_quiet(uadx, good_image, tmp_path):
+    done = uadx("run", "-d", "ascend-sim:0", "-i", good_image, "-o", tmp_path / "out", "--quiet")
+    assert (done.out, done.err) == ("", "SIMULATED: ascend-sim:0 is no hardware\n")
+    done = uadx("demo", "-d", "ascend-sim:0", "-o", tmp_path / "demo", "--quiet")
+    assert done.err == "SIMULATED: no hardware has run this, but ascend-sim:0 (f16, SIMULATED)\n"
+
+
 def test_the_word_stands_on_the_picture_and_in_the_result(good_image):
     with create_pipeline(device="ascend-sim:0") as simulated, create_pipeline(device="cpu") as real:
         (one,), (other,) = simulated.predict(good_image), real.predict(good_image)
