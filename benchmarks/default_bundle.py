@@ -15,7 +15,7 @@ import msgspec
 from uadx.bundle.reader import default_path, open_bundle
 from uadx.bundle.writer import write_bundle
 from uadx.demo.dataset import write_product
-from uadx.evaluation import evaluate
+from uadx.evaluation.evaluate import evaluate
 from uadx.pipeline import create_pipeline
 from uadx.stfpm.training import Epoch
 from uadx.train.build import Progress, TrainOptions, train
@@ -43,8 +43,8 @@ def main() -> None:
     for figures in (*evaluation.kinds, evaluation.total):
         print(figures)
         if figures.auroc is not None and figures.aupro is not None:
-            metrics[f"{figures.kind} AUROC"] = round(figures.auroc, 4)
-            metrics[f"{figures.kind} AUPRO"] = round(figures.aupro, 4)
+            metrics[f"{figures.kind} AUROC"] = round(figures.auroc.value, 4)
+            metrics[f"{figures.kind} AUPRO"] = round(figures.aupro.value, 4)
     bundle = open_bundle(arguments.output)
     manifest = msgspec.structs.replace(bundle.manifest, metrics=metrics)
     golden = {"image": bundle.golden.images, **bundle.golden.maps}

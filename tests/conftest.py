@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,12 @@ import cv2
 import pytest
 
 from uadx.demo.dataset import write_product
+
+
+def pytest_configure() -> None:
+    """A shell starts background jobs with SIGINT ignored, children inherit that, and a test of Ctrl-C waits forever."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

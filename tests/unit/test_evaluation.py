@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+
 import cv2
 import numpy as np
 import pytest
 
 from uadx import create_pipeline
 from uadx.errors import UsageError
-from uadx.evaluation import evaluate
+from uadx.evaluation.evaluate import evaluate
+from uadx.evaluation.layout import find_test_set
+from uadx.evaluation.worst import SHOWN, Worst
 
 
 @pytest.fixture(scope="module")
@@ -23,23 +27,43 @@ def test_a_set_in_mvtec_layout_is_measured_by_kind(pipeline, product):
         "good", "bent_wire", "broken_thread", "contamination", "glue", "hole", "stain",
     ]  # fmt: skip
     good, hole = evaluation.kinds[0], evaluation.kinds[5]
-    assert (good.images, good.flagged, good.auroc) == (4, 0, None)
-    assert (hole.images, hole.flagged, hole.auroc) == (2, 2, 1.0)
+    assert (good.images, good.flagged, good.rate.value, good.auroc) == (4, 0, 0.0, None)
+    assert (hole.images, hole.flagged, hole.auroc) == (2, 2, (1.0, 1.0, 1.0))
     assert hole.pixel_auroc is not None
-    assert hole.pixel_auroc > 0.98
+    assert hole.pixel_auroc.value > 0.98
     assert evaluation.total.images == 12
+    assert evaluation.notes == []
 
 
 def test_a_model_that_flags_everything_is_seen_through(pipeline, product):
     evaluation = evaluate(pipeline.predict(product / "test", threshold=-1e9), product / "ground_truth")
     assert evaluation.kinds[0].flagged == evaluation.kinds[0].images == 4
+    assert evaluation.kinds[0].rate.value == 1.0
+
+
+def test_a_blind_model_scores_one_half_on_masks_of_255(pipeline, product):
+    def blinded():
+        for result in pipeline.predict(product / "test"):
+            result._fields["score"] = 1.0
+            result.feature_map = np.zeros((64, 64), np.float32)
+            yield result
+
+    mask = cv2.imread(str(product / "ground_truth" / "hole" / "000_mask.png"), cv2.IMREAD_UNCHANGED)
+    assert set(np.unique(mask)) == {0, 255}
+    total = evaluate(blinded(), product / "ground_truth").total
+    assert total.auroc.value == 0.5
+    assert total.pixel_auroc.value == 0.5
+    assert total.aupro.value == pytest.approx(0.15)
+    assert total.aupro_05.value == pytest.approx(0.025)
 
 
 def test_without_masks_only_image_figures_are_given(pipeline, product, tmp_path):
-    hole = evaluate(pipeline.predict(product / "test"), tmp_path).kinds[5]
-    assert hole.auroc == 1.0
+    evaluation = evaluate(pipeline.predict(product / "test"), tmp_path)
+    hole = evaluation.kinds[5]
+    assert hole.auroc.value == 1.0
     assert hole.pixel_auroc is None
     assert hole.aupro is None
+    assert evaluation.notes == ["Defective images without a mask, which count for the image figures only: 12."]
 
 
 def test_a_mask_of_another_size_is_refused_by_name(pipeline, product, tmp_path):
@@ -54,3 +78,36 @@ def test_nothing_readable_is_a_usage_error(pipeline, product, tmp_path):
     (tmp_path / "good" / "a.png").write_bytes(b"junk")
     with pytest.raises(UsageError, match="no image could be read"):
         evaluate(pipeline.predict(tmp_path), tmp_path)
+
+
+def test_images_that_belong_to_no_kind_are_counted_and_left_out(pipeline, product, tmp_path):
+    shutil.copytree(product / "test", tmp_path / "test")
+    shutil.copy(product / "test" / "hole" / "000.png", tmp_path / "test" / "stray.png")
+    (tmp_path / "test" / "good" / "broken.png").write_bytes(b"junk")
+    evaluation = evaluate(pipeline.predict(tmp_path / "test"), product / "ground_truth")
+    assert (evaluation.kinds[0].images, evaluation.total.images) == (4, 12)
+    assert evaluation.notes == [
+        "Inputs that could not be read and count for nothing: 1.",
+        "Images that lie in no kind's folder and count for nothing: 1.",
+    ]
+
+
+def test_the_worst_mistakes_are_kept_and_the_others_forgotten(pipeline, product):
+    worst = Worst(product / "ground_truth")
+    results = []
+    for _ in range(4):
+        for result in pipeline.predict(product / "test"):
+            worst.add(result)
+            results.append(result)
+    good = sorted((r["score"] for r in results if r.source.output.parts[0] == "good"), reverse=True)
+    defective = sorted(r["score"] for r in results if r.source.output.parts[0] != "good")
+    assert [shown.score for shown in worst.false_alarms] == good[:SHOWN]
+    assert [shown.score for shown in worst.misses] == defective[:SHOWN]
+    assert all(shown.picture.startswith("data:image/jpeg;base64,") for shown in worst.misses)
+
+
+@pytest.mark.parametrize("inner", ["", "test"])
+def test_a_test_set_is_found_in_its_product_or_named_itself(product, inner):
+    found = find_test_set(product / inner)
+    assert found.images == product / "test"
+    assert found.masks == product / "ground_truth"

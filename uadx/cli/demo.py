@@ -10,7 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from uadx.demo.demo import Outcome
-    from uadx.evaluation import Figures
+    from uadx.evaluation.evaluate import Figures
 
 
 @click.command()
@@ -59,5 +59,5 @@ def _false_alarms(outcome: Outcome) -> str:
 
 
 def _row(figures: Figures) -> str:
-    auroc, aupro = ("" if value is None else f"{value:.3f}" for value in (figures.auroc, figures.aupro))
+    auroc, aupro = ("" if found is None else f"{found.value:.3f}" for found in (figures.auroc, figures.aupro))
     return f"{figures.kind:<16}{figures.images:>7}{figures.flagged:>5}{auroc:>8}{aupro:>8}"

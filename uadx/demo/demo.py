@@ -11,7 +11,7 @@ from uadx.bundle.reader import DEFAULT
 from uadx.demo.dataset import write_product
 from uadx.demo.page import Page
 from uadx.errors import OutputError, UsageError
-from uadx.evaluation import Evaluation, evaluate
+from uadx.evaluation.evaluate import Evaluation, evaluate
 from uadx.files import TEMPORARY, write_whole
 from uadx.images.sources import expand
 from uadx.output.runner import run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -10,17 +9,16 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-import cv2
-import numpy as np
-
-from uadx.evaluation import GOOD, Evaluation, Figures, kind_of
+from uadx.evaluation.evaluate import Evaluation, Figures
+from uadx.evaluation.layout import GOOD, kind_of
 from uadx.files import write_whole
 from uadx.pipeline import Pipeline
-from uadx.result import Result, encode_image
+from uadx.report.charts import histogram
+from uadx.report.pictures import thumbnail
+from uadx.result import Result
 
 THUMBNAIL = 220
 """Longer side of a picture on the page, in pixels."""
-BINS = 60
 
 
 @dataclass(frozen=True)
@@ -45,12 +43,9 @@ class Page:
         """Take one result; an input that could not be read has no picture and is left out."""
         if result.error is not None:
             return
-        picture = result.img
-        scale = min(1.0, THUMBNAIL / max(picture.shape[:2]))
-        small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        thumbnail = base64.b64encode(encode_image(np.asarray(small, np.uint8), ".jpg")).decode()
+        picture = thumbnail(result.img, THUMBNAIL)
         label = str(result.source.output)
-        self._cards.append(_Card(label, kind_of(result), result["score"], result["is_anomaly"], thumbnail))
+        self._cards.append(_Card(label, kind_of(result.source.output), result["score"], result["is_anomaly"], picture))
 
     def write(self, path: Path, evaluation: Evaluation, seconds: float) -> Path:
         """Write the page whole or not at all, and return its path."""
@@ -71,7 +66,12 @@ class Page:
             calibrated=len(manifest.training.held_out),
             fpr=f"{manifest.default_fpr:.2g}",
             rows="\n".join(_row(figures) for figures in (*evaluation.kinds, evaluation.total)),
-            histogram=_histogram(cards, inspector.threshold),
+            histogram=histogram(
+                [card.score for card in cards if card.kind == GOOD],
+                [card.score for card in cards if card.kind != GOOD],
+                inspector.threshold,
+            ),
+            style=files("uadx.report").joinpath("style.css").read_text("utf-8"),
             filters=_filters(kinds),
             filter_rules=_filter_rules(kinds),
             cards="\n".join(_card(card) for card in cards),
@@ -82,7 +82,7 @@ class Page:
 
 def _row(figures: Figures) -> str:
     values = (figures.auroc, figures.pixel_auroc, figures.aupro)
-    cells = "".join(f"<td>{'' if value is None else f'{value:.3f}'}</td>" for value in values)
+    cells = "".join(f"<td>{'' if value is None else f'{value.value:.3f}'}</td>" for value in values)
     return f"<tr><td>{escape(figures.kind)}</td><td>{figures.images}</td><td>{figures.flagged}</td>{cells}</tr>"
 
 
@@ -90,7 +90,7 @@ def _card(card: _Card) -> str:
     verdict = "NG" if card.is_anomaly else "OK"
     return (
         f'<figure class="{verdict.lower()} k-{escape(card.kind)}">'
-        f'<img src="data:image/jpeg;base64,{card.thumbnail}" alt="{escape(card.label)}: {verdict}" loading="lazy">'
+        f'<img src="{card.thumbnail}" alt="{escape(card.label)}: {verdict}" loading="lazy">'
         f"<figcaption><span>{escape(card.label)}</span><b>{verdict} {card.score:.2f}</b></figcaption></figure>"
     )
 
@@ -109,43 +109,3 @@ def _filters(kinds: Sequence[str]) -> str:
 def _filter_rules(kinds: Sequence[str]) -> str:
     names = ["ng", "ok", *(f"k-{kind}" for kind in kinds)]
     return "\n".join(f"#{name}:checked ~ .grid figure:not(.{name}) {{ display: none; }}" for name in names)
-
-
-def _histogram(cards: Sequence[_Card], threshold: float) -> str:
-    """Counts of good and of defective images by score, on a square-root axis: defects score far above good parts."""
-
-    def place(score: float) -> float:
-        return float(np.sqrt(max(score, 0.0)))
-
-    top = max([threshold, *(card.score for card in cards)]) * 1.02
-    edges = np.linspace(0, place(top), BINS + 1)
-    width, height = 1100, 170
-    bars = []
-    counts = {
-        good: np.histogram([place(card.score) for card in cards if (card.kind == GOOD) == good], edges)[0]
-        for good in (True, False)
-    }
-    most = max(1, int((counts[True] + counts[False]).max()))
-    for index in range(BINS):
-        base = float(height)
-        for good, colour in ((True, "var(--ok)"), (False, "var(--ng)")):
-            high = float(counts[good][index]) / most * (height - 30)
-            base -= high
-            if high:
-                bars.append(
-                    f'<rect x="{index * width / BINS + 1:.1f}" y="{base:.1f}" width="{width / BINS - 2:.1f}" '
-                    f'height="{high:.1f}" fill="{colour}"/>'
-                )
-    line = place(threshold) / edges[-1] * width
-    ticks = "".join(
-        f'<text x="{place(value) / edges[-1] * width:.0f}" y="{height + 16}" text-anchor="middle">{value:g}</text>'
-        for value in (1, 2, 5, 10, 20, 50, 100)
-        if value < top
-    )
-    return (
-        f'<svg viewBox="0 0 {width} {height + 24}" role="img" aria-label="scores of good and of defective images">'
-        f"{''.join(bars)}{ticks}"
-        f'<line x1="{line:.1f}" x2="{line:.1f}" y1="0" y2="{height}" stroke="currentColor" stroke-dasharray="5 4"/>'
-        f'<text x="{line + 6:.1f}" y="14">threshold {threshold:.3g}: OK to the left, NG to the right</text>'
-        f"</svg><p class=facts>Green: good parts. Red: defective parts.</p>"
-    )

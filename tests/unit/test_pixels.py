@@ -1,23 +1,30 @@
-"""AUROC and AUPRO against their definitions, computed the slow way."""
+"""Pixel AUROC and AUPRO against their definitions, computed the slow way; memory; a blind model."""
 
 from __future__ import annotations
 
 import itertools
-import time
+import tracemalloc
 
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from uadx.metrics import aupro, auroc, pixel_auroc
+from uadx.evaluation import pixels
+from uadx.evaluation.pixels import measure_defects
+from uadx.evaluation.ranking import auroc
+from uadx.evaluation.store import MapStore
+
+Masks = list[NDArray[np.bool_]]
+Maps = list[NDArray[np.float32]]
 
 
-def brute_auroc(labels: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
-    pairs = list(itertools.product(scores[labels], scores[~labels]))
-    return float(np.mean([(defective > good) + 0.5 * (defective == good) for defective, good in pairs]))
+def pixel_auroc(masks: Masks, maps: Maps) -> float:
+    return measure_defects(list(zip(maps, masks, strict=True))).pixel_auroc().value
+
+
+def aupro(masks: Masks, maps: Maps, fpr_limit: float = 0.3) -> float:
+    return measure_defects(list(zip(maps, masks, strict=True)), [fpr_limit]).aupro(fpr_limit).value
 
 
 def brute_aupro(masks: list[NDArray[np.bool_]], maps: list[NDArray[np.float32]], fpr_limit: float) -> float:
@@ -55,39 +62,6 @@ def synthetic_images(seed: int, distinct_values: int) -> tuple[list[NDArray[np.b
         masks.append(mask > 0)
         maps.append((np.round(values * distinct_values) / distinct_values).astype(np.float32))
     return masks, maps
-
-
-@pytest.mark.parametrize(
-    ("defective", "good", "expected"),
-    [
-        ([3, 4], [1, 2], 1.0),
-        ([1, 2], [3, 4], 0.0),
-        ([1, 1], [1, 1, 1], 0.5),
-        ([2, 4], [1, 3], 0.75),  # 2>1, 2<3, 4>1, 4>3
-        ([2, 3], [1, 2, 2], 5 / 6),  # 1 + ½ + ½ + 1 + 1 + 1 of 6
-        ([np.inf], [0.0, -np.inf], 1.0),
-    ],
-)
-def test_auroc_of_cases_done_by_hand(defective: list[float], good: list[float], expected: float) -> None:
-    labels = np.array([True] * len(defective) + [False] * len(good))
-    assert auroc(labels, np.array(defective + good)) == pytest.approx(expected, abs=1e-15)
-
-
-@given(st.lists(st.tuples(st.booleans(), st.integers(-4, 4)), min_size=2, max_size=40))
-def test_auroc_is_the_share_of_pairs_in_the_right_order(items: list[tuple[bool, int]]) -> None:
-    labels = np.array([label for label, _ in items])
-    scores = np.array([float(score) for _, score in items])
-    if labels.all() or not labels.any():
-        with pytest.raises(ValueError, match="needs both"):
-            auroc(labels, scores)
-    else:
-        assert auroc(labels, scores) == pytest.approx(brute_auroc(labels, scores), abs=1e-12)
-
-
-def test_auroc_leaves_its_input_alone() -> None:
-    labels, scores = np.array([True, False, False]), np.array([1.0, 3.0, 2.0])
-    auroc(labels, scores)
-    assert scores.tolist() == [1.0, 3.0, 2.0]
 
 
 @pytest.mark.parametrize("distinct_values", [3, 20, 10**6])
@@ -146,36 +120,112 @@ def test_aupro_counts_false_positives_on_good_images() -> None:
     assert aupro([mask, np.zeros_like(mask)], [anomaly_map, noisy_good_image]) == 0
 
 
-@pytest.mark.parametrize("metric", [aupro, pixel_auroc])
-def test_degenerate_input_is_refused_in_a_sentence(metric) -> None:  # type: ignore[no-untyped-def]
+def test_degenerate_input_is_refused_in_a_sentence() -> None:
     good, defect = np.zeros((4, 4), bool), np.ones((4, 4), bool)
     values = np.zeros((4, 4), np.float32)
     with pytest.raises(ValueError, match="no pixels inside a mask"):
-        metric([good], [values])
+        measure_defects([(values, good)])
     with pytest.raises(ValueError, match="no pixels inside a mask"):
-        metric([], [])
+        measure_defects([])
     with pytest.raises(ValueError, match="no pixels outside the masks"):
-        metric([defect], [values])
-    with pytest.raises(ValueError, match="2 masks for 1 anomaly maps"):
-        metric([good, defect], [values])
-    with pytest.raises(ValueError, match=r"shape \(4, 4\) for values of shape \(3, 4\)"):
-        metric([good], [values[1:]])
+        measure_defects([(values, defect)])
+    with pytest.raises(ValueError, match=r"shape \(4, 4\) for an anomaly map of shape \(3, 4\)"):
+        measure_defects([(values[1:], good)])
     with pytest.raises(ValueError, match="NaN"):
-        metric([good], [values * np.nan])
+        measure_defects([(values * np.float32(np.nan), good)])
 
 
 @pytest.mark.parametrize("fpr_limit", [0.0, -0.1, 1.5, float("nan")])
 def test_an_fpr_limit_outside_0_to_1_is_refused(fpr_limit: float) -> None:
-    with pytest.raises(ValueError, match="fpr_limit"):
+    with pytest.raises(ValueError, match="FPR limit"):
         aupro([np.eye(3, dtype=bool)], [np.eye(3, dtype=np.float32)], fpr_limit)
 
 
-def test_aupro_of_a_whole_test_set_takes_seconds() -> None:
+def test_a_blind_model_scores_one_half() -> None:
+    """PaddleX counts mask pixels of 1 only; masks are 0 and 255, so that it finds no defect and gives 1.0."""
+    masks = [np.zeros((30, 30), bool) for _ in range(3)]
+    masks[0][3:9, 3:9] = masks[1][20:22, 5:25] = True
+    blind = measure_defects([(np.full((30, 30), 0.7, np.float32), mask) for mask in masks])
+    assert blind.pixel_auroc().value == 0.5
+    assert blind.aupro(0.3).value == pytest.approx(0.15)  # the diagonal below 0.3, divided by 0.3
+    assert blind.pro == pytest.approx(np.where(pixels.GRID < 1, 0, 1))  # no threshold but all or nothing
+
+
+@pytest.mark.parametrize("chunk", [1, 50, 1000])
+@pytest.mark.parametrize("distinct_values", [1, 20, 10**6])
+def test_ranges_of_values_taken_one_after_another_give_the_same_as_all_at_once(
+    chunk: int, distinct_values: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    masks, maps = synthetic_images(3, distinct_values)
+    maps = [anomaly_map - np.float32(0.5) for anomaly_map in maps]  # negative values sort too
+    images = list(zip(maps, masks, strict=True))
+    whole = measure_defects(images)
+    monkeypatch.setattr(pixels, "CHUNK", chunk)
+    parts = measure_defects(images)
+    assert parts.auroc == pytest.approx(whole.auroc, abs=1e-12)
+    for limit in (0.3, 0.05):
+        assert parts.overlap[limit] == pytest.approx(whole.overlap[limit], abs=1e-12)
+    assert parts.pro == pytest.approx(whole.pro, abs=1e-12)
+
+
+def test_minus_zero_ties_with_zero() -> None:
+    mask = np.array([[True, False]])
+    assert pixel_auroc([mask], [np.array([[-0.0, 0.0]], np.float32)]) == 0.5
+
+
+def test_the_curve_rises_to_one_and_its_area_is_the_figure() -> None:
+    masks, maps = synthetic_images(4, 10**6)
+    found = measure_defects(list(zip(maps, masks, strict=True)))
+    assert found.pro[-1] == pytest.approx(1)
+    assert (np.diff(found.pro) >= 0).all()
+    area = float(np.sum((found.pro[1:] + found.pro[:-1]) / 2 * np.diff(pixels.GRID)))
+    assert found.aupro(0.3).value < 1
+    assert measure_defects(list(zip(maps, masks, strict=True)), [1.0]).aupro(1.0).value == pytest.approx(area, abs=0.01)
+
+
+def test_the_images_of_a_kind_are_measured_against_all_good_pixels() -> None:
+    masks, maps = synthetic_images(5, 20)
+    images = list(zip(maps, masks, strict=True))
+    found = measure_defects(images)
+    only = measure_defects(images)
+    bearers = sorted(set(found.image.tolist()))
+    weighted = sum(found.aupro(0.3, [bearer]).value * int((found.image == bearer).sum()) for bearer in bearers) / len(
+        found.image
+    )
+    assert weighted == pytest.approx(only.aupro(0.3).value)
+
+
+def test_maps_come_back_from_the_file_as_they_went_in() -> None:
     rng = np.random.default_rng(0)
-    masks = [np.zeros((300, 300), bool) for _ in range(150)]
-    for mask in masks[:100]:
-        mask[100:150, 100:140] = True
-    maps = [rng.random((300, 300), dtype=np.float32) for _ in masks]
-    start = time.perf_counter()
-    assert aupro(masks, maps) == pytest.approx(0.15, abs=0.01)
-    assert time.perf_counter() - start < 5
+    with MapStore() as store:
+        masks = []
+        for height, width in ((31, 17), (8, 8), (40, 40)):
+            masks.append(rng.random((height, width)) < 0.2)
+            store.add(rng.random((4, 4), dtype=np.float32), masks[-1])
+        store.add(np.ones((4, 4), np.float32), np.zeros((5, 6), np.bool_))
+        for _ in range(2):
+            again = list(store)
+            assert [anomaly_map.shape for anomaly_map, _ in again] == [(31, 17), (8, 8), (40, 40), (5, 6)]
+            assert all((mask == before).all() for (_, mask), before in zip(again, masks, strict=False))
+            assert not again[3][1].any()
+            assert (again[3][0] == 1).all()
+
+
+def test_memory_stays_bounded_however_many_images_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pixels, "CHUNK", 1 << 16)
+    mask = np.zeros((400, 400), np.bool_)
+    mask[100:120, 100:120] = True
+    rng = np.random.default_rng(0)
+
+    def peak(count: int) -> int:
+        with MapStore() as store:
+            for number in range(count):
+                store.add(rng.random((16, 16), dtype=np.float32), mask if number % 2 else np.zeros_like(mask))
+            tracemalloc.start()
+            measure_defects(store)
+            held = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            return held
+
+    few = peak(4)
+    assert peak(24) < 1.2 * few

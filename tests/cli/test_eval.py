@@ -1,0 +1,84 @@
+"""`uadx eval` on real files: table, JSON, page, exit codes."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import xml.etree.ElementTree as ET
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def labelled(product, tmp_path_factory):
+    """The product's test set, three kinds of it."""
+    root = tmp_path_factory.mktemp("labelled")
+    for kind in ("good", "hole", "stain"):
+        shutil.copytree(product / "test" / kind, root / "test" / kind)
+    shutil.copytree(product / "ground_truth", root / "ground_truth")
+    return root
+
+
+def test_figures_are_printed_and_a_page_and_a_record_are_written(uadx, labelled, tmp_path):
+    run = uadx("eval", "--data", labelled, "--output", tmp_path / "out")
+    assert run.code == 0, run.err
+    lines = run.out.splitlines()
+    assert lines[0].split() == ["kind", "images", "NG", "AUROC", "AUPR", "F1max", "pixAUROC", "AUPRO", "AUPRO5%"]
+    assert lines[1].split() == ["good", "4", "0"]
+    assert lines[2].split()[:6] == ["hole", "2", "2", "1.000", "1.000", "1.000"]
+    assert "0.0 % false alarms (0 of 4)" in run.out
+    assert run.out.splitlines()[-1].endswith((tmp_path / "out" / "index.html").as_uri())
+
+    record = json.loads((tmp_path / "out" / "eval.json").read_text())
+    assert [kind["kind"] for kind in record["kinds"]] == ["good", "hole", "stain"]
+    assert record["kinds"][1]["auroc"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert record["device"] == {"used": "openvino:CPU", "simulated": False}
+
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert not re.search(r"(?:src|href)=\"(?!data:)", page)  # nothing from elsewhere
+    assert "<script" not in page
+    assert page.count("<figure") == 4 + 4
+    for chart in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
+        ET.fromstring(chart)
+    assert page.count("<svg") == 4
+
+
+def test_json_is_printed_when_asked_for(uadx, labelled, tmp_path):
+    run = uadx("eval", "--data", labelled, "-o", tmp_path / "out", "--json")
+    assert json.loads(run.out) == json.loads((tmp_path / "out" / "eval.json").read_text())
+
+
+def test_another_threshold_changes_the_verdicts_and_not_the_ranks(uadx, labelled, tmp_path):
+    first = json.loads(uadx("eval", "--data", labelled, "-o", tmp_path / "a", "--json").out)
+    other = json.loads(uadx("eval", "--data", labelled, "-o", tmp_path / "b", "--json", "--threshold", 0).out)
+    assert (first["kinds"][0]["flagged"], other["kinds"][0]["flagged"]) == (0, 4)
+    assert first["total"]["auroc"] == other["total"]["auroc"]
+    assert "which was given" in (tmp_path / "b" / "index.html").read_text()
+
+
+def test_an_image_that_cannot_be_read_is_named_and_the_rest_is_measured(uadx, labelled, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(labelled, data)
+    (data / "test" / "good" / "broken.png").write_bytes(b"junk")
+    run = uadx("eval", "--data", data, "-o", tmp_path / "out")
+    assert run.code == 8
+    assert "broken.png" in run.err
+    assert "Inputs that could not be read and count for nothing: 1." in run.out
+
+
+def test_a_simulator_says_so(uadx, labelled, tmp_path):
+    run = uadx("eval", "--data", labelled, "-o", tmp_path / "out", "-d", "kunlun-sim:0")
+    assert run.err.splitlines()[0] == "SIMULATED: kunlun-sim:0 is no hardware"
+    assert "SIMULATED" in run.out
+    assert "SIMULATED" in (tmp_path / "out" / "index.html").read_text()
+
+
+def test_a_folder_that_is_no_test_set_is_refused_with_the_layout(uadx, tmp_path):
+    (tmp_path / "photos").mkdir()
+    run = uadx("eval", "--data", tmp_path / "photos")
+    fix = "good images go to test/good, those of a defect to test/<its name>, masks to ground_truth/<its name>"
+    assert run.code == 2
+    assert run.err.splitlines() == [f"error: {tmp_path / 'photos'} has no sub-folder 'good'", f"  fix: {fix}"]
+    run = uadx("eval", "--data", tmp_path / "none")
+    assert run.err.splitlines()[0] == f"error: --data {tmp_path / 'none'} is not a directory"

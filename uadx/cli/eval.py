@@ -1,0 +1,120 @@
+"""`uadx eval`: how good a model is on labelled images."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from uadx.errors import EXIT_INPUTS_FAILED
+
+if TYPE_CHECKING:
+    from uadx.evaluation.evaluate import Evaluation, Figures
+    from uadx.pipeline import Pipeline
+    from uadx.result import Result
+
+
+@click.command("eval")
+@click.option("--model", "-m", metavar="MODEL", help="Model bundle, directory or .zip. Default: the demo product's.")
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Labelled images in MVTec layout: DIR/test/good, DIR/test/<defect>, DIR/ground_truth.",
+)
+@click.option("--device", "-d", metavar="DEVICE", help="See `uadx devices`.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("uadx-eval"),
+    show_default=True,
+    help="Folder for index.html and eval.json.",
+)
+@click.option("--threshold", type=float, help="An image is NG above this score, whatever the calibration says.")
+@click.option(
+    "--fpr",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Share of good images that may be called NG, such as 0.01.",
+)
+@click.option(
+    "--precision", type=click.Choice(["f32", "bf16", "f16", "int8", "auto"]), help="Default: f32; f16 on Ascend."
+)
+@click.option("--fusion", type=click.Choice(["quantile", "product"]), help="product: the paper's formula, to compare.")
+@click.option("--json", "as_json", is_flag=True, help="Print eval.json instead of a table.")
+@click.option("--quiet", "-q", is_flag=True, help="Print the path of the page only.")
+def command(data: Path, output: Path, as_json: bool, quiet: bool, **settings: Any) -> int:
+    """Measure a model on labelled images: AUROC, AUPR and F1 of the scores, AUROC and AUPRO of the anomaly maps.
+
+    \b
+    uadx eval --model my_model --data parts/
+
+    Writes a page with curves and the worst mistakes, and the figures as JSON. Exit code 8 where some images could not
+    be read.
+    """
+    from uadx.cli.progress import shown_progress, shown_warnings
+    from uadx.evaluation.evaluate import evaluate
+    from uadx.evaluation.layout import find_test_set
+    from uadx.evaluation.page import write_page
+    from uadx.evaluation.record import write_record
+    from uadx.evaluation.worst import Worst
+    from uadx.pipeline.config import PipelineConfig
+    from uadx.pipeline.pipeline import Pipeline
+
+    test_set = find_test_set(data)
+    config = PipelineConfig().override(**settings)
+    with shown_warnings(), Pipeline(config) as pipeline:
+        if pipeline.inspector.opened.simulated:
+            click.echo(f"SIMULATED: {pipeline.inspector.opened.used} is no hardware", err=True)
+        worst = Worst(test_set.masks)
+        with shown_progress("inspecting", quiet) as advance:
+
+            def watched() -> Iterator[Result]:
+                count = itertools.count(1)
+                for result in pipeline.predict(test_set.images):
+                    if result.error is not None:
+                        click.echo(f"error: {result['error']['message']}", err=True)
+                    worst.add(result)
+                    yield result
+                    advance(next(count))
+
+            evaluation = evaluate(watched(), test_set.masks)
+        page = output / "index.html"
+        write_page(page, pipeline, data, evaluation, worst)
+        record = write_record(output / "eval.json", pipeline, data, evaluation)
+        if as_json:
+            click.echo(record)
+        elif quiet:
+            click.echo(page.resolve())
+        else:
+            _say(evaluation, pipeline, page)
+    return EXIT_INPUTS_FAILED if evaluation.unread else 0
+
+
+def _say(evaluation: Evaluation, pipeline: Pipeline, page: Path) -> None:
+    kinds = [figures.kind for figures in (*evaluation.kinds, evaluation.total)]
+    width = max(map(len, kinds)) + 2
+    titles = ("images", "NG", "AUROC", "AUPR", "F1max", "pixAUROC", "AUPRO", "AUPRO5%")
+    click.echo(f"{'kind':<{width}}" + "".join(f"{title:>9}" for title in titles))
+    for figures in (*evaluation.kinds, evaluation.total):
+        click.echo(_row(figures, width))
+    if evaluation.total.auroc is not None:
+        _, low, high = evaluation.total.auroc
+        click.echo(f"image AUROC of all defects: 95 % interval {low:.3f} to {high:.3f}; the others are on the page")
+    if evaluation.kinds and evaluation.kinds[0].kind == "good":
+        good, total = evaluation.kinds[0], evaluation.total
+        click.echo(
+            f"at the threshold {pipeline.inspector.threshold:.3g}: {100 * good.rate.value:.1f} % false alarms"
+            f" ({good.flagged} of {good.images}), {100 * total.rate.value:.1f} % of the defects found"
+        )
+    for note in evaluation.notes:
+        click.echo(note)
+    click.echo(f"on {pipeline.inspector.opened.label}; look at it: {page.resolve().as_uri()}")
+
+
+def _row(figures: Figures, width: int) -> str:
+    cells = "".join(f"{'' if found is None else f'{found.value:.3f}':>9}" for found in figures.measures)
+    return f"{figures.kind:<{width}}{figures.images:>9}{figures.flagged:>9}{cells}".rstrip()
