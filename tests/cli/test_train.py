@@ -131,7 +131,7 @@ def test_unreadable_files_and_copies_are_left_out_and_named(uadx, product, tmp_p
         (("--data", "nowhere"), "--data nowhere is not a directory"),
         (("--image-size", "100"), "--image-size '100' is no size that the network can take"),
         (("--device", "npu"), "--device 'npu' is nothing to train on"),
-        (("--teacher", "resnet50"), "--teacher 'resnet50' is neither 'default' nor a file of weights"),
+        (("--teacher", "resnet50"), "--teacher 'resnet50' is neither 'default', 'torchvision' nor a file of weights"),
         (("--teacher", "gone.pth"), "--teacher gone.pth: no such file"),
     ],
 )

@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 @click.option("--epochs", type=click.IntRange(1), help="Default: as many as show the student 9,600 images.")
 @click.option("--image-size", default="256", show_default=True, metavar="N|HxW", help="Size at which the model looks.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Split, start and order.")
-@click.option("--teacher", default="default", show_default=True, help="default, or a file of ResNet-18 weights.")
+@click.option(
+    "--teacher",
+    default="default",
+    show_default=True,
+    help="default, torchvision (ImageNet, 47 MB, fetched once) or a file of ResNet-18 weights.",
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu, or gpu:N.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 def command(

@@ -14,16 +14,17 @@ from uadx.train.dataset import Dataset
 
 
 class TerminalProgress(Progress):
-    """Reading, epochs, calibration, one bar after the other."""
+    """Fetching, reading, epochs, calibration, one bar after the other."""
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
         self._stack = contextlib.ExitStack()
         self._seen = self._total = 0
         self._note = ""
+        self._fetching = False
 
     def __enter__(self) -> TerminalProgress:
-        self._advance = self._stack.enter_context(shown_progress("reading", self._quiet))
+        self._begin("reading")
         return self
 
     def __exit__(
@@ -31,11 +32,18 @@ class TerminalProgress(Progress):
     ) -> None:
         self._stack.close()
 
+    def fetching(self, done: int, total: int) -> None:
+        if not self._fetching:
+            self._fetching = True
+            self._begin("fetching the teacher")
+        self._advance(done, total)
+        if done == total:
+            self._begin("reading")
+
     def reading(self, done: int, total: int) -> None:
         self._advance(done, total)
 
     def started(self, dataset: Dataset, epochs: int, resumed_at: int) -> None:
-        self._stack.close()
         if not self._quiet:
             if resumed_at:
                 click.echo(f"going on after epoch {resumed_at} of {epochs}", err=True)
@@ -47,7 +55,7 @@ class TerminalProgress(Progress):
                     click.echo(f"{count} files {what} and were left out", err=True)
         self._seen = resumed_at * len(dataset.train)
         self._total = epochs * len(dataset.train)
-        self._advance = self._stack.enter_context(shown_progress("training", self._quiet))
+        self._begin("training")
 
     def step(self, images: int) -> None:
         self._seen += images
@@ -57,5 +65,8 @@ class TerminalProgress(Progress):
         self._note = f"epoch {epoch.number}/{epoch.epochs}, held-out distance {epoch.held_out:.4f}"
 
     def calibrating(self) -> None:
+        self._begin("calibrating")
+
+    def _begin(self, what: str) -> None:
         self._stack.close()
-        self._advance = self._stack.enter_context(shown_progress("calibrating", self._quiet))
+        self._advance = self._stack.enter_context(shown_progress(what, self._quiet))

@@ -49,6 +49,7 @@ class TrainOptions:
 class Progress:
     """What a caller may watch; the base class watches nothing."""
 
+    def fetching(self, done: int, total: int) -> None: ...
     def reading(self, done: int, total: int) -> None: ...
     def started(self, dataset: Dataset, epochs: int, resumed_at: int) -> None: ...
     def step(self, images: int) -> None: ...
@@ -67,7 +68,7 @@ def train(options: TrainOptions, progress: Progress) -> Manifest:
     height, width = options.image_size
     folder = good_folder(options.data)
     device = _torch_device(options.device)
-    teacher = load_teacher(options.teacher)
+    teacher = load_teacher(options.teacher, progress.fetching)
     work = options.output.with_name(f"{options.output.name}.training")
     try:
         work.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
-"""Where a teacher comes from: the bundle that ships with uadx, or a file of ResNet-18 weights."""
+"""Where a teacher comes from: the bundle that ships with uadx, torchvision, or a file of ResNet-18 weights."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,24 +32,38 @@ class TeacherWeights:
         return digest.hexdigest()
 
 
-def load_teacher(name: str) -> TeacherWeights:
-    """The teacher that `--teacher` means: "default", or a .safetensors, .pt or .pth state dict of a ResNet-18.
+TORCHVISION = "torchvision"
 
-    Raises UsageError for an unknown name, BundleError for a file that holds no such weights.
+
+def load_teacher(name: str, on_bytes: Callable[[int, int], None] = lambda done, total: None) -> TeacherWeights:
+    """The teacher that `--teacher` means: "default", "torchvision", or a file of a ResNet-18's state dict.
+
+    A file ends in .safetensors, .pt or .pth. on_bytes: called while torchvision's weights are downloaded.
+
+    Raises UsageError for an unknown name, BundleError for a file that holds no such weights, UnavailableError where
+    torchvision's cannot be had.
     """
     if name == DEFAULT:
         bundle = open_bundle(DEFAULT)
         weights = trunk_weights(bundle.artifact.path.read_bytes(), "teacher")
         return TeacherWeights(bundle.manifest.teacher.id, _rounded(weights))
+    if name == TORCHVISION:
+        from uadx.train.download import torchvision_resnet18
+
+        return TeacherWeights("torchvision resnet18 IMAGENET1K_V1", _file(torchvision_resnet18(on_bytes)))
     path = Path(name)
     if path.suffix not in _READERS:
         raise UsageError(
-            f"--teacher {name!r} is neither {DEFAULT!r} nor a file of weights",
+            f"--teacher {name!r} is neither {DEFAULT!r}, {TORCHVISION!r} nor a file of weights",
             hint="a teacher file is a ResNet-18 state dict: .safetensors, .pt or .pth",
         )
     if not path.is_file():
         raise UsageError(f"--teacher {name}: no such file", hint=f"leave --teacher out for the {DEFAULT} teacher")
-    return TeacherWeights(path.stem, _rounded(fold(_READERS[path.suffix](path))))
+    return TeacherWeights(path.stem, _file(path))
+
+
+def _file(path: Path) -> Weights:
+    return _rounded(fold(_READERS[path.suffix](path)))
 
 
 def _rounded(weights: Mapping[str, NDArray[np.floating]]) -> Weights:
