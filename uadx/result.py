@@ -25,7 +25,8 @@ _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 class Result(Mapping[str, Any]):
     """One inspected image, or one input that could not be inspected (then `error` is set, score and verdict None).
 
-    Keys: input_path, image_size [H, W], score, threshold, is_anomaly, p_value, regions, model, device, ms, error.
+    Keys: input_path, image_size [H, W], score, threshold, pixel_threshold, is_anomaly, p_value, unfamiliar, regions,
+    model, device, ms, error.
     It shares nothing with other results or the pipeline. It can be copied, and pickled but where it was read from
     standard input; where its picture came from a file, that is read again when `image` or `img` is asked for.
     """
@@ -94,6 +95,14 @@ class Result(Mapping[str, Any]):
         return upsample(self.feature_map, height, width)
 
     @property
+    def region_threshold(self) -> float:
+        """The map value above which the regions of an anomalous image lie: pixel_threshold, or the image's own where
+        its map stays below that. Raises this result's InputError where there is no map."""
+        high: float = self["pixel_threshold"]
+        low: float = self["threshold"]
+        return high if self.anomaly_map.max() > high else low
+
+    @property
     def img(self) -> NDArray[np.uint8]:
         """The overlay: heat map, contours, score and verdict on the original picture, uint8 BGR [H, W, 3]."""
         from uadx.render.overlay import overlay
@@ -102,6 +111,7 @@ class Result(Mapping[str, Any]):
             self.image,
             self.anomaly_map,
             threshold=self["threshold"],
+            region_threshold=self.region_threshold,
             score=self["score"],
             is_anomaly=self["is_anomaly"],
             note="SIMULATED" if self._fields["device"]["simulated"] else "",

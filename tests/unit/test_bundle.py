@@ -130,7 +130,7 @@ def test_a_missing_file_is_named(bundle):
         (lambda m: m.pop("teacher"), "Object missing required field `teacher`"),
         (lambda m: m.update(color="blue"), "Object contains unknown field `color`"),
         (lambda m: m["calibration"].pop("product"), "`calibration` must hold the scores of quantile and product"),
-        (lambda m: m["calibration"].update(quantile=[2, 1]), "scores must be in ascending order"),
+        (lambda m: m["calibration"].update(quantile=[2, 1]), "values must be in ascending order"),
         (lambda m: m["calibration"].update(quantile=[]), "length >= 1 - at `$.calibration[...]`"),
         (lambda m: m["scoring"]["levels"].pop("level2"), "`scoring.levels` must be level1, level2 and level3"),
         (lambda m: m["scoring"]["levels"]["level2"].update(high=0.1), "`high` must be above `low`"),

@@ -22,7 +22,9 @@ def hot_spot(height, width, value=5.0):
 
 
 def draw(image, anomaly_map, is_anomaly):
-    return overlay(image, anomaly_map, threshold=THRESHOLD, score=1.0, is_anomaly=is_anomaly)
+    return overlay(
+        image, anomaly_map, threshold=THRESHOLD, region_threshold=THRESHOLD, score=1.0, is_anomaly=is_anomaly
+    )
 
 
 def test_a_good_part_is_left_as_it_is_but_for_the_plate():

@@ -75,9 +75,10 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole of manifest.json.
 
     calibration: for each fusion the image scores of the held-out good images, in ascending order; every threshold
-    and p-value derives from them. default_fpr: the false-alarm rate of the threshold used when none is asked for.
-    metrics: figures measured on labelled images, where somebody did. variants: the model in other forms.
-    files: sha256 of every other file.
+    and p-value derives from them. pixel_calibration: the highest value of each one's anomaly map, likewise.
+    base_levels: for each fusion the lowest and highest base level of their maps (see uadx.scoring.familiarity).
+    default_fpr: the false-alarm rate of the threshold used when none is asked for. metrics: figures measured on
+    labelled images, where somebody did. variants: the model in other forms. files: sha256 of every other file.
     """
 
     schema: int
@@ -86,6 +87,8 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     input: Input
     scoring: Scoring
     calibration: dict[str, Annotated[tuple[float, ...], Meta(min_length=1)]]
+    pixel_calibration: dict[str, tuple[float, ...]] = {}
+    base_levels: dict[str, tuple[float, float]] = {}
     default_fpr: Annotated[float, Meta(gt=0, lt=1)]
     teacher: Teacher
     training: Training
@@ -100,8 +103,9 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("`scoring.levels`: `high` must be above `low`")
         if set(self.calibration) != set(FUSIONS):
             raise ValueError(f"`calibration` must hold the scores of {' and '.join(FUSIONS)}")
-        if any(list(scores) != sorted(scores) for scores in self.calibration.values()):
-            raise ValueError("`calibration`: scores must be in ascending order")
+        for field in ("calibration", "pixel_calibration", "base_levels"):
+            if any(list(values) != sorted(values) for values in getattr(self, field).values()):
+                raise ValueError(f"`{field}`: values must be in ascending order")
 
 
 def decode(data: bytes) -> Manifest:

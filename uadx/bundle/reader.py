@@ -23,7 +23,8 @@ from uadx.api import ModelArtifact
 from uadx.bundle.external import uses_external_data
 from uadx.bundle.manifest import Manifest, decode
 from uadx.errors import BundleError
-from uadx.scoring.calibration import Calibration
+from uadx.scoring.calibration import Calibration, Thresholds
+from uadx.scoring.familiarity import limit
 from uadx.scoring.fusion import Fusion
 
 MANIFEST, MODEL, GOLDEN = "manifest.json", "stfpm.onnx", "golden.npz"
@@ -67,6 +68,22 @@ class Bundle:
     def calibration(self, fusion: Fusion) -> Calibration:
         """The held-out scores for one fusion."""
         return Calibration(self.manifest.calibration[fusion])
+
+    def thresholds(self, fusion: Fusion, fpr: float | None = None) -> Thresholds:
+        """The thresholds for a false-alarm rate; by default the bundle's own.
+
+        A good image scores above the first with probability at most fpr, and has a pixel above the second with
+        probability at most fpr. Raises UsageError where the held-out images cannot certify it.
+        """
+        fpr = fpr or self.manifest.default_fpr
+        image = self.calibration(fusion).threshold(fpr)
+        peaks = self.manifest.pixel_calibration.get(fusion)
+        return Thresholds(image, Calibration(peaks).threshold(fpr) if peaks else image)
+
+    def unfamiliar_above(self, fusion: Fusion) -> float | None:
+        """The base level of an anomaly map above which it is of no picture like the held-out ones; None: not known."""
+        found = self.manifest.base_levels.get(fusion)
+        return None if found is None else limit(*found)
 
     @cached_property
     def golden(self) -> Golden:

@@ -107,7 +107,7 @@ def _say(evaluation: Evaluation, pipeline: Pipeline, page: Path) -> None:
     if evaluation.kinds and evaluation.kinds[0].kind == "good":
         good, total = evaluation.kinds[0], evaluation.total
         click.echo(
-            f"at the threshold {pipeline.inspector.threshold:.3g}: {100 * good.rate.value:.1f} % false alarms"
+            f"at the threshold {pipeline.inspector.thresholds.image:.3g}: {100 * good.rate.value:.1f} % false alarms"
             f" ({good.flagged} of {good.images}), {100 * total.rate.value:.1f} % of the defects found"
         )
     for note in evaluation.notes:

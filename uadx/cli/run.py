@@ -150,6 +150,7 @@ def _inspect(
     from uadx.output.runner import run
     from uadx.pipeline.config import NAME
     from uadx.pipeline.pipeline import Pipeline, find_config
+    from uadx.scoring.familiarity import Tally
 
     file = find_config(pipeline or NAME)
     what = input_ or file.Global.input
@@ -164,9 +165,11 @@ def _inspect(
         if not quiet:
             _say(opened)
         done = itertools.count(1)
+        tally = Tally()
 
         def show(result: Result) -> None:
             advance(next(done))
+            tally.add(result["unfamiliar"])
             if result.error is not None:
                 click.echo(f"error: {result['error']['message']}", err=True)
 
@@ -177,6 +180,8 @@ def _inspect(
         except KeyboardInterrupt:
             click.echo(f"what was done is in {output}: the same command with --resume goes on", err=True)
             raise
+        if tally.warning:
+            click.echo(f"warning: {tally.warning}", err=True)
     counts = summary.counts
     if not quiet:
         earlier = f" ({summary.resumed} from the earlier run)" if summary.resumed else ""

@@ -30,7 +30,7 @@ def _heatmap(result: Result) -> NDArray[np.uint8]:
 
 
 def _mask(result: Result) -> NDArray[np.uint8]:
-    return mask(result.anomaly_map, result["threshold"], result["is_anomaly"])
+    return mask(result.anomaly_map, result.region_threshold, result["is_anomaly"])
 
 
 def to_json(fields: dict[str, Any], indent: int | None = None) -> bytes:

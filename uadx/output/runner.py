@@ -72,7 +72,7 @@ def run(
         if folder.finished:
             deque(remaining, maxlen=0)
         else:
-            results = inspector.inspect(remaining, inspector.threshold, inspector.batch_size)
+            results = inspector.inspect(remaining, inspector.thresholds, inspector.batch_size)
             with closing(staged(results, draw, inspector.workers + 1)) as drawn:
                 for result in drawn:
                     folder.add(result)

@@ -29,6 +29,7 @@ from uadx.pipeline.config import PipelineConfig
 from uadx.pipeline.scorer import Inferred, Item, Scorer, ms_since
 from uadx.pipeline.stream import grouped, staged
 from uadx.result import Result
+from uadx.scoring.calibration import Thresholds
 
 RUNNING = "running the model"
 """The stage of an InferenceError."""
@@ -43,7 +44,7 @@ class Inspector:
         self.limits = Limits(max_pixels=config.max_pixels, url_timeout=config.url_timeout)
         self._scorer = Scorer(bundle, config.fusion, partial(load, limits=self.limits))
         self.calibration = self._scorer.calibration
-        self.threshold = self.threshold_for(config)
+        self.thresholds = self.thresholds_for(config)
         self.workers = config.workers or usable_cores()
         self.opened = _open(bundle, config)
         capabilities = self.opened.compiled.capabilities
@@ -52,17 +53,19 @@ class Inspector:
         self.batch_size = config.batch_size or best
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="uadx-worker")
 
-    def threshold_for(self, config: PipelineConfig) -> float:
-        """The threshold a configuration means: its own, its false-alarm rate's, or the bundle's default."""
+    def thresholds_for(self, config: PipelineConfig) -> Thresholds:
+        """The thresholds a configuration means: its own for both, its false-alarm rate's, or the bundle's default."""
         if config.threshold is not None:
-            return config.threshold
-        return self.calibration.threshold(config.fpr or self.bundle.manifest.default_fpr)
+            return Thresholds(config.threshold, config.threshold)
+        return self.bundle.thresholds(config.fusion, config.fpr)
 
-    def inspect(self, sources: Iterable[Source], threshold: float, batch_size: int) -> Generator[Result, None, None]:
+    def inspect(
+        self, sources: Iterable[Source], thresholds: Thresholds, batch_size: int
+    ) -> Generator[Result, None, None]:
         """Results in the order of the sources. A bad input is a result with `error`; a failing device raises."""
 
         def score(inferred: Inferred) -> Future[list[Result]]:
-            return self._pool.submit(self._scorer.results, inferred, threshold)
+            return self._pool.submit(self._scorer.results, inferred, thresholds)
 
         decoded = staged(sources, lambda s: self._pool.submit(self._decode, s), self.workers + batch_size)
         inferred = staged(grouped(decoded, batch_size), self._infer, self.opened.async_depth + 1)
@@ -80,7 +83,7 @@ class Inspector:
         """All that results depend on beside the images, in JSON values."""
         return {
             "model": self.bundle.sha256,
-            "threshold": self.threshold,
+            "threshold": self.thresholds.image,
             "fusion": self.config.fusion,
             "device": self.opened.used,
             "precision": self.opened.precision,

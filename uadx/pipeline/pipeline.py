@@ -50,12 +50,12 @@ class Pipeline:
 
     def inspect(self, sources: Iterator[Source], config: PipelineConfig) -> Generator[Result, None, None]:
         """Results for sources that are already known; config: this pipeline's, or an override of it."""
-        threshold = self.inspector.threshold_for(config)
+        thresholds = self.inspector.thresholds_for(config)
         batch_size = config.batch_size or self.inspector.batch_size
 
         def results() -> Generator[Result, None, None]:
             try:
-                for result in self.inspector.inspect(sources, threshold, batch_size):
+                for result in self.inspector.inspect(sources, thresholds, batch_size):
                     yield result
                     result.release()
             except (RuntimeError, InferenceError) as error:

@@ -14,6 +14,8 @@ from uadx.bundle.reader import Bundle
 from uadx.errors import InferenceError, InputError
 from uadx.images.sources import Source
 from uadx.result import Result
+from uadx.scoring.calibration import Thresholds
+from uadx.scoring.familiarity import base_levels
 from uadx.scoring.fusion import Fusion, anomaly_maps, image_scores
 from uadx.scoring.regions import find_regions
 
@@ -45,31 +47,35 @@ class Scorer:
     def __init__(self, bundle: Bundle, fusion: Fusion, load: Callable[[Source], NDArray[np.uint8]]) -> None:
         self.fusion: Fusion = fusion
         self.calibration = bundle.calibration(fusion)
+        self._unfamiliar_above = bundle.unfamiliar_above(fusion)
         self._scoring = bundle.manifest.scoring
         self._size = (bundle.manifest.input.height, bundle.manifest.input.width)
         self._model = {"name": bundle.manifest.name, "sha256": bundle.sha256}
         self._load = load
 
-    def results(self, inferred: Inferred, threshold: float) -> list[Result]:
+    def results(self, inferred: Inferred, thresholds: Thresholds) -> list[Result]:
         """One result for each item. Raises InferenceError where a score is not a number."""
         start = time.perf_counter()
-        feature_maps, scores = np.empty((0, 0, 0), np.float32), np.empty(0)
+        feature_maps, scores, bases = np.empty((0, 0, 0), np.float32), np.empty(0), np.empty(0, np.float32)
         if inferred.maps:
             feature_maps = anomaly_maps(inferred.maps, self._scoring, self.fusion, self._size)
             scores = image_scores(feature_maps, self._scoring, self.fusion)
-        good = iter(zip(feature_maps, scores, strict=True))
+            bases = base_levels(feature_maps)
+        good = iter(zip(feature_maps, scores, bases, strict=True))
         fusion_ms = ms_since(start) / max(1, len(scores))
         results = []
         for item in inferred.items:
-            fields = self._fields(item, threshold, inferred.device)
+            fields = self._fields(item, thresholds, inferred.device)
             if item.error is not None:
                 fields["error"] = {"type": item.error.kind, "message": item.error.in_one_line}
                 results.append(Result(fields, item.source, self._load, error=item.error))
                 continue
             start = time.perf_counter()
-            feature_map, score = next(good)
+            feature_map, score, base = next(good)
             if not np.isfinite(score):  # NaN > threshold is False, and would be a verdict of OK
                 raise _no_number(inferred.device, item.source)
+            if self._unfamiliar_above is not None:
+                fields["unfamiliar"] = bool(base > self._unfamiliar_above)
             result = self._inspected(item, fields, feature_map.copy(), float(score))
             fields["ms"]["infer"] = round(inferred.infer_ms, 3)
             fields["ms"]["score"] = round(fusion_ms + ms_since(start), 3)
@@ -89,20 +95,21 @@ class Scorer:
         result = Result(fields, item.source, self._load, feature_map=feature_map)
         result.hold(item.image, None)
         if is_anomaly:
-            anomaly_map = result.anomaly_map
-            result.regions = find_regions(anomaly_map, fields["threshold"])
+            result.hold(item.image, result.anomaly_map)
+            result.regions = find_regions(result.anomaly_map, result.region_threshold)
             fields["regions"] = [region.as_json() for region in result.regions]
-            result.hold(item.image, anomaly_map)
         return result
 
-    def _fields(self, item: Item, threshold: float, device: Mapping[str, Any]) -> dict[str, Any]:
+    def _fields(self, item: Item, thresholds: Thresholds, device: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "input_path": item.source.label,
             "image_size": None,
             "score": None,
-            "threshold": threshold,
+            "threshold": thresholds.image,
+            "pixel_threshold": thresholds.pixel,
             "is_anomaly": None,
             "p_value": None,
+            "unfamiliar": None,
             "regions": [],
             "model": dict(self._model),
             "device": dict(device),

@@ -35,17 +35,18 @@ def overlay(
     anomaly_map: NDArray[np.float32],
     *,
     threshold: float,
+    region_threshold: float,
     score: float,
     is_anomaly: bool,
     note: str = "",
 ) -> NDArray[np.uint8]:
     """A new picture of the image's size: uint8 BGR [H, W, 3] and float32 [H, W] -> uint8 BGR [H, W, 3].
 
-    What lies well below the threshold is left as it is. An anomalous image has its regions outlined. note: a line to
-    write below verdict and score.
+    What lies well below the threshold is left as it is. An anomalous image has its regions, where the map is above
+    region_threshold, outlined. note: a line to write below verdict and score.
     """
     picture = _heated(image, levels(anomaly_map, threshold))
-    region = mask(anomaly_map, threshold, is_anomaly)
+    region = mask(anomaly_map, region_threshold, is_anomaly)
     if is_anomaly:
         _outline(picture, region)
     colour = NG_COLOUR if is_anomaly else OK_COLOUR

@@ -18,6 +18,15 @@ DEFAULT_FPR = 0.01
 
 
 @dataclass(frozen=True)
+class Thresholds:
+    """image: the image score above which an image is NG. pixel: the value of the anomaly map above which a pixel is
+    part of a defect; at least `image`, since a score is a mean of map values."""
+
+    image: float
+    pixel: float
+
+
+@dataclass(frozen=True)
 class Calibration:
     """The scores of the held-out good images, in ascending order; at least one."""
 

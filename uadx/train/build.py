@@ -11,26 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uadx import __version__
-from uadx.api import ModelArtifact
 from uadx.bundle.manifest import SCHEMA, Input, Manifest, Teacher, Training
 from uadx.bundle.writer import check_replaceable, write_bundle
-from uadx.devices.compiling import Request
-from uadx.devices.opened import open_model
 from uadx.errors import OutputError, UnavailableError, UsageError
-from uadx.files import write_whole
-from uadx.pipeline.batches import run_batch
 from uadx.scoring.calibration import Calibration
-from uadx.scoring.fusion import FUSIONS, Fusion, Scoring, anomaly_maps, image_scores, level_scales
 from uadx.stfpm import graph, reference
 from uadx.stfpm.training import Epoch, Recipe, Trainer
 from uadx.stfpm.weights import Weights
+from uadx.train.calibrate import calibrate, held_out_maps
 from uadx.train.dataset import Dataset, good_folder, read_good_images
 from uadx.train.teacher import TeacherWeights, load_teacher
 
 IMAGES_SEEN = 9_600
 """Training steps times batch size by default: about ten minutes on two cores with bfloat16."""
-
-Maps = dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -123,10 +116,7 @@ def _write(
     model = graph.build(teacher.weights, student, height, width)
     held_out = np.load(work / "held_out.npy", mmap_mode="r")
     maps = held_out_maps(model, held_out, work / "stfpm.onnx")
-    scoring = Scoring(levels=level_scales(maps))
-    calibration: dict[str, tuple[float, ...]] = {}
-    for fusion in FUSIONS:
-        calibration[fusion] = tuple(sorted(_scores(maps, scoring, fusion, (height, width))))
+    calibrated = calibrate(maps, (height, width))
     manifest = Manifest(
         schema=SCHEMA,
         name=options.output.name.removesuffix(".zip"),
@@ -137,9 +127,11 @@ def _write(
             mean=tuple(reference.IMAGENET_MEAN.tolist()),
             std=tuple(reference.IMAGENET_STD.tolist()),
         ),
-        scoring=scoring,
-        calibration=calibration,
-        default_fpr=Calibration(calibration["quantile"]).default_fpr(),
+        scoring=calibrated.scoring,
+        calibration=calibrated.scores,
+        pixel_calibration=calibrated.peaks,
+        base_levels=calibrated.base_ranges,
+        default_fpr=Calibration(calibrated.scores["quantile"]).default_fpr(),
         teacher=Teacher(id=teacher.id, sha256=teacher.sha256),
         training=Training(
             images=len(dataset.train),
@@ -154,25 +146,6 @@ def _write(
     )
     write_bundle(options.output, manifest, model, golden_vectors(model, held_out, options.seed))
     return manifest
-
-
-def _scores(maps: Maps, scoring: Scoring, fusion: Fusion, size: tuple[int, int]) -> list[float]:
-    """Image scores in chunks: the product's maps have the input's size, too much for thousands at once."""
-    scores: list[float] = []
-    for start in range(0, len(maps["level1"]), 64):
-        chunk = {name: level[start : start + 64] for name, level in maps.items()}
-        scores += image_scores(anomaly_maps(chunk, scoring, fusion, size), scoring, fusion).tolist()
-    return scores
-
-
-def held_out_maps(model: bytes, images: NDArray[np.uint8], path: Path) -> Maps:
-    """Level maps of the exported graph, run by the same backend and code as `uadx run` runs it on the CPU."""
-    write_whole(path, model)
-    artifact = ModelArtifact(path, "onnx", "")
-    opened = open_model(Request((artifact,), max_batch=8), "cpu")
-    with opened.compiled as compiled:
-        parts = [run_batch(compiled, images[start : start + 8]) for start in range(0, len(images), 8)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def golden_vectors(model: bytes, images: NDArray[np.uint8], seed: int) -> dict[str, NDArray[np.generic]]:
