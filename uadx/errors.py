@@ -11,6 +11,9 @@ from typing import ClassVar
 EXIT_INPUTS_FAILED = 8
 """The run finished, but some inputs could not be read."""
 
+EXIT_FINDINGS = 9
+"""`uadx check` found an error in the data."""
+
 EXIT_ANOMALIES = 10
 """The run finished, anomalies were found and `--fail-on-anomaly` was given."""
 

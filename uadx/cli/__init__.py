@@ -15,6 +15,7 @@ from uadx.errors import UadxError
 COMMANDS = {
     "run": ("uadx.cli.run", "Inspect images: verdicts, heat maps, results.jsonl."),
     "train": ("uadx.cli.train", "Train a model bundle on good images."),
+    "check": ("uadx.cli.check", "Find what is wrong with a folder of images before training on it."),
     "eval": ("uadx.cli.eval", "Measure a model on labelled images."),
     "info": ("uadx.cli.info", "Show what a model bundle is and what its threshold means."),
     "devices": ("uadx.cli.devices", "List what can be typed after --device here, and why not the rest."),

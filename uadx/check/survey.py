@@ -1,0 +1,133 @@
+"""One look at every image of a data set: what the rules need to know, 4 kB each, and what could not be read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from uadx.errors import InputError, UsageError
+from uadx.evaluation.layout import GOOD
+from uadx.images.decode import Limits, load
+from uadx.images.sources import Source, expand
+from uadx.pipeline.inspector import usable_cores
+from uadx.pipeline.stream import staged
+
+SIDE = 32
+"""Side of the grey thumbnail that near duplicates are found by."""
+GREY = 6.0
+"""Mean difference between the channels, of 255, below which a picture is called grey: JPEG leaves some."""
+MASKS = "ground_truth"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """An image. place: its path below the data folder; part: "train" or "test"; kind: "good" or a defect's name.
+
+    brightness, contrast: mean and standard deviation of the grey values, 0..255. thumbnail: float32 [SIDE, SIDE].
+    """
+
+    place: PurePath
+    path: Path
+    part: str
+    kind: str
+    digest: str
+    size: tuple[int, int]
+    grey: bool
+    brightness: float
+    contrast: float
+    thumbnail: NDArray[np.float32]
+
+
+@dataclass
+class Survey:
+    """images: those that could be read. unread: place and reason of the others. masks: the folder of the masks.
+
+    empty: folders of a kind that hold no image. foreign: images of train/ that lie outside train/good.
+    """
+
+    data: Path
+    masks: Path
+    images: list[Facts] = field(default_factory=list)
+    unread: list[tuple[PurePath, str]] = field(default_factory=list)
+    empty: list[PurePath] = field(default_factory=list)
+    foreign: list[PurePath] = field(default_factory=list)
+
+    def of(self, part: str, kind: str | None = None) -> list[Facts]:
+        """The images of a part, or of one kind in it."""
+        return [one for one in self.images if one.part == part and kind in (None, one.kind)]
+
+
+def survey(data: Path, on_image: Callable[[int, int], None] = lambda done, total: None) -> Survey:
+    """Look at every image of a data set in MVTec layout, or of a plain folder of good images.
+
+    Raises UsageError where data is no directory or holds no image.
+    """
+    if not data.is_dir():
+        raise UsageError(f"--data {data} is not a directory", hint="name a folder of pictures")
+    found = Survey(data, data / MASKS)
+    sources: list[tuple[Source, PurePath, str, str]] = []
+    for folder, part, kind in _folders(data):
+        inside = [source for source in expand(folder) if isinstance(source.data, Path)] if _has_files(folder) else []
+        sources += [(source, folder.relative_to(data) / source.output, part, kind) for source in inside]
+        if not inside:
+            found.empty.append(folder.relative_to(data))
+    for folder in sorted(path for path in (data / "train").glob("*") if path.is_dir() and path.name != GOOD):
+        found.foreign += [folder.relative_to(data) / s.output for s in (expand(folder) if _has_files(folder) else [])]
+    if not sources:
+        raise UsageError(f"{data} holds no image", hint="good images go to DIR itself, or to DIR/train/good")
+    workers = usable_cores()
+    with ThreadPoolExecutor(workers, thread_name_prefix="uadx-check") as pool:
+
+        def start(item: tuple[Source, PurePath, str, str]) -> Future[Facts | tuple[PurePath, str]]:
+            return pool.submit(_look, *item)
+
+        for done, outcome in enumerate(staged(iter(sources), start, 2 * workers), 1):
+            on_image(done, len(sources))
+            (found.images if isinstance(outcome, Facts) else found.unread).append(outcome)  # type: ignore[arg-type]
+    return found
+
+
+def _folders(data: Path) -> Sequence[tuple[Path, str, str]]:
+    """The folders with images: path, part, kind."""
+    if not (data / "train").is_dir() and not (data / "test").is_dir():
+        return [(data, "train", GOOD)]
+    folders = [(data / "train" / GOOD, "train", GOOD)] if (data / "train").is_dir() else []
+    kinds = sorted(path for path in (data / "test").glob("*") if path.is_dir() and not path.name.startswith("."))
+    return [*folders, *((path, "test", path.name) for path in kinds)]
+
+
+def _has_files(folder: Path) -> bool:
+    return folder.is_dir() and any(path.is_file() for path in folder.rglob("*"))
+
+
+def _look(source: Source, place: PurePath, part: str, kind: str) -> Facts | tuple[PurePath, str]:
+    assert isinstance(source.data, Path)
+    try:
+        image = load(source, Limits())
+        digest = hashlib.sha256(source.data.read_bytes()).hexdigest()
+    except InputError as error:
+        return place, error.in_one_line.removeprefix(f"{source.label}: ")
+    except OSError as error:
+        return place, str(error)
+    small = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    grey = np.asarray(small.mean(axis=2), np.float32)
+    values = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    return Facts(
+        place=place,
+        path=source.data,
+        part=part,
+        kind=kind,
+        digest=digest,
+        size=(image.shape[0], image.shape[1]),
+        grey=float((small.max(axis=2) - small.min(axis=2)).mean()) < GREY,
+        brightness=float(values.mean()),
+        contrast=float(values.std()),
+        thumbnail=grey,
+    )
