@@ -11,11 +11,13 @@ from uadx import create_pipeline
 def test_level_maps_of_both_engines_agree_and_so_do_the_verdicts(shared_data):
     pytest.importorskip("onnxruntime", reason="onnxruntime comes with the extra of its name")
     from uadx.images.decode import Limits, load
-    from uadx.images.preprocess import fit
+    from uadx.images.preprocess import stretch
     from uadx.images.sources import expand
 
     folder = shared_data / "magnetic_tile" / "test" / "blowhole"
-    images = [fit(load(source, Limits()), 256, 256) for source, _ in zip(expand(folder), range(24), strict=False)]
+    images = [
+        stretch(load(source, Limits()), 256, 256).pixels for source, _ in zip(expand(folder), range(24), strict=False)
+    ]
     batch = np.stack(images)
     maps, verdicts, middle = [], [], 0.0
     for device in ("openvino:CPU", "onnxruntime:CPUExecutionProvider"):

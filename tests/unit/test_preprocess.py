@@ -6,7 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from uadx.images.preprocess import fit
+from uadx.images.preprocess import letterbox, stretch
+
+
+def fit(image, height, width):
+    return stretch(image, height, width).pixels
+
 
 NOISE = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
 
@@ -59,3 +64,35 @@ def test_the_image_is_not_written_to():
     before = NOISE.copy()
     fit(NOISE, 20, 200)
     np.testing.assert_array_equal(NOISE, before)
+
+
+@pytest.mark.parametrize(
+    ("shape", "content"),
+    [
+        ((64, 96), (84, 128)),
+        ((96, 64), (128, 84)),
+        ((64, 64), (128, 128)),
+        ((10, 1000), (4, 128)),
+        ((700, 1), (128, 4)),
+    ],
+)
+def test_a_letterbox_keeps_the_proportions_to_a_cell_of_four_pixels(shape, content):
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    fitted = letterbox(image, 128, 128)
+    assert fitted.content == content
+    assert fitted.pixels.shape == (128, 128, 3)
+    assert fitted.pixels.flags.c_contiguous
+    shown = fitted.pixels[: content[0], : content[1]]
+    np.testing.assert_array_equal(shown, stretch(image, *content).pixels)
+
+
+def test_beyond_the_content_lies_its_mirror_image():
+    fitted = letterbox(NOISE, 96, 96)
+    assert fitted.content == (64, 96)
+    np.testing.assert_array_equal(fitted.pixels[64:], fitted.pixels[32:64][::-1])
+
+
+def test_an_image_of_the_models_proportions_is_not_letterboxed():
+    fitted = letterbox(NOISE, 128, 192)
+    assert fitted.content == (128, 192)
+    np.testing.assert_array_equal(fitted.pixels, stretch(NOISE, 128, 192).pixels)

@@ -55,9 +55,23 @@ def test_scores_do_not_depend_on_how_images_were_grouped(kind):
 
 
 def test_the_image_score_is_the_mean_of_the_highest_hundredth():
-    maps = np.arange(2 * 20 * 20, dtype=np.float32).reshape(2, 20, 20)
-    np.testing.assert_array_equal(fusion.top_mean(maps, 0.01), [397.5, 797.5])
-    np.testing.assert_array_equal(fusion.top_mean(maps, 0.0), [399, 799])
+    anomaly_map = np.arange(20 * 20, dtype=np.float32).reshape(20, 20)
+    assert fusion.top_mean(anomaly_map, 0.01) == 397.5  # of 397 to 398 and 399, 396: the highest four
+    assert fusion.top_mean(anomaly_map, 0.0) == 399
+    assert fusion.top_mean(anomaly_map[:1, :2], 0.01) == 1  # one value at least
+
+
+@pytest.mark.parametrize("side", [64, 256])
+def test_maps_are_cut_to_the_part_that_shows_the_image(side):
+    maps = np.arange(2 * side * side, dtype=np.float32).reshape(2, side, side)
+    whole, part = fusion.contents(maps, [(256, 256), (128, 84)], (256, 256))
+    np.testing.assert_array_equal(whole, maps[0])
+    np.testing.assert_array_equal(part, maps[1, : side // 2, : 84 * side // 256])
+
+
+def test_a_coarse_cell_that_is_half_in_the_picture_is_kept():
+    (part,) = fusion.contents(np.zeros((1, 16, 16), np.float32), [(256, 84)], (256, 256))
+    assert part.shape == (16, 6)  # 84 / 16 = 5.25
 
 
 def test_a_level_scale_is_the_quantiles_of_its_held_out_distances():

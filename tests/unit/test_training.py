@@ -25,7 +25,7 @@ def images():
 
 
 def trainer(images, teacher, recipe=RECIPE):
-    return Trainer(images[:8], images[8:], teacher, recipe)
+    return Trainer(images[:8], np.full((8, 2), 64), teacher, recipe)
 
 
 def test_the_torch_network_is_the_reference_network(teacher, images):
@@ -46,7 +46,15 @@ def test_the_loss_is_the_mean_of_each_images_hardest_positions_summed_over_level
     level1 = torch.arange(2 * 100, dtype=torch.float32).reshape(2, 10, 10)
     level2 = torch.ones(2, 2, 2)
     expected = (np.mean(range(90, 100)) + np.mean(range(190, 200))) / 2 + 1
-    assert hard_loss([level1, level2], 0.1).item() == pytest.approx(expected)
+    assert hard_loss([level1, level2], torch.ones(2, 2), 0.1).item() == pytest.approx(expected)
+
+
+def test_positions_beyond_the_picture_do_not_count():
+    level = torch.zeros(2, 8, 8)
+    level[:, :4] = 1.0
+    level[0, 4:] = level[1, :, 2:] = 99.0
+    shown = torch.tensor([[0.5, 1.0], [0.45, 0.25]])  # 4 of 8 rows; 3.6 of 8 rows and 2 of 8 columns
+    assert hard_loss([level], shown, 1.0).item() == pytest.approx(1.0)
 
 
 def test_training_brings_the_student_nearer_to_the_teacher(images, teacher, tmp_path):

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from uadx.images.preprocess import Fit
 from uadx.scoring.fusion import FUSIONS, Scoring
 
 SCHEMA = 1
@@ -18,7 +19,10 @@ Multiple16 = Annotated[int, Meta(ge=32, le=4096, multiple_of=16)]
 
 
 class Input(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The graph's input: what the core must feed. mean and std are inside the graph; here for readers."""
+    """The graph's input: what the core must feed. mean and std are inside the graph; here for readers.
+
+    fit: how an image is brought to the size, see uadx.images.preprocess.
+    """
 
     name: Literal["image"] = "image"
     height: Multiple16
@@ -26,6 +30,7 @@ class Input(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     layout: Literal["NHWC"] = "NHWC"
     color: Literal["RGB"] = "RGB"
     dtype: Literal["uint8"] = "uint8"
+    fit: Fit = "stretch"
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from uadx.check.survey import Facts
 from uadx.images.decode import Limits, load
-from uadx.images.preprocess import fit
+from uadx.images.preprocess import letterbox
 from uadx.images.sources import expand
 from uadx.stfpm.network import Trunk, normalise_pixels
 from uadx.stfpm.weights import unfold
@@ -80,4 +80,4 @@ def _features(images: Sequence[Facts], on_image: Callable[[int], None]) -> Itera
 
 def _read(path: Path) -> NDArray[np.uint8]:
     (source,) = expand(path)
-    return fit(load(source, Limits()), SIDE, SIDE)
+    return letterbox(load(source, Limits()), SIDE, SIDE).pixels

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 )
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Bundle directory, or a .zip.")
 @click.option("--epochs", type=click.IntRange(1), help="Default: as many as show the student 9,600 images.")
-@click.option("--image-size", default="256", show_default=True, metavar="N|HxW", help="Size at which the model looks.")
+@click.option(
+    "--image-size",
+    metavar="N|HxW",
+    help="Size at which the model looks. Default: as many pixels as 256 x 256, in your images' proportions.",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Split, start and order.")
 @click.option(
     "--teacher",
@@ -38,7 +42,7 @@ def command(
     data: Path,
     output: Path,
     epochs: int | None,
-    image_size: str,
+    image_size: str | None,
     seed: int,
     teacher: str,
     device: str,
@@ -50,7 +54,7 @@ def command(
     """
     from uadx.train.dataset import good_folder
 
-    size = _size(image_size)
+    size = None if image_size is None else _size(image_size)
     good_folder(data)  # a mistake in an argument is worth knowing before gigabytes are installed
     _check_packages()
     from uadx.cli.progress import shown_warnings

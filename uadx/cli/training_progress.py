@@ -62,7 +62,7 @@ class TerminalProgress(Progress):
         self._advance(self._seen, self._total, self._note)
 
     def epoch(self, epoch: Epoch) -> None:
-        self._note = f"epoch {epoch.number}/{epoch.epochs}, held-out distance {epoch.held_out:.4f}"
+        self._note = f"epoch {epoch.number}/{epoch.epochs}, loss {epoch.loss:.4f}"
 
     def calibrating(self) -> None:
         self._begin("calibrating")

@@ -21,7 +21,7 @@ from uadx.devices.compiling import Request
 from uadx.devices.opened import OpenedModel, Share, open_model
 from uadx.errors import InferenceError, InputError, UadxError
 from uadx.images.decode import Limits, load
-from uadx.images.preprocess import fit
+from uadx.images.preprocess import FITS
 from uadx.images.sources import Source
 from uadx.parity import compare, require
 from uadx.pipeline.batches import check_answer, check_fits, run_batch, run_checked, start_batch
@@ -93,10 +93,10 @@ class Inspector:
 
     def _decode(self, source: Source) -> Item:
         start = time.perf_counter()
-        size = self.bundle.manifest.input
+        want = self.bundle.manifest.input
         try:
             image = load(source, self.limits)
-            return Item(source, image, fit(image, size.height, size.width), None, ms_since(start))
+            return Item(source, image, FITS[want.fit](image, want.height, want.width), None, ms_since(start))
         except InputError as error:
             return Item(source, None, None, error, ms_since(start))
         except (MemoryError, cv2.error) as failure:
@@ -105,7 +105,7 @@ class Inspector:
             return Item(source, None, None, unfit, ms_since(start))
 
     def _infer(self, items: list[Item]) -> Future[Inferred]:
-        fitted = [item.fitted for item in items if item.fitted is not None]
+        fitted = [item.fitted.pixels for item in items if item.fitted is not None]
         done: Future[Inferred] = Future()
         done.set_running_or_notify_cancel()  # a stage that is closed must not cancel what the callback will set
         if not fitted:

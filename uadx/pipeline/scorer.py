@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from uadx.bundle.reader import Bundle
 from uadx.errors import InferenceError, InputError
+from uadx.images.preprocess import Fitted
 from uadx.images.sources import Source
 from uadx.result import Result
 from uadx.scoring.calibration import Thresholds
 from uadx.scoring.familiarity import base_levels
-from uadx.scoring.fusion import Fusion, anomaly_maps, image_scores
+from uadx.scoring.fusion import Fusion, anomaly_maps, contents, image_scores
 from uadx.scoring.regions import find_regions
 
 
@@ -26,7 +27,7 @@ class Item:
 
     source: Source
     image: NDArray[np.uint8] | None
-    fitted: NDArray[np.uint8] | None
+    fitted: Fitted | None
     error: InputError | None
     decode_ms: float
 
@@ -56,9 +57,12 @@ class Scorer:
     def results(self, inferred: Inferred, thresholds: Thresholds) -> list[Result]:
         """One result for each item. Raises InferenceError where a score is not a number."""
         start = time.perf_counter()
-        feature_maps, scores, bases = np.empty((0, 0, 0), np.float32), np.empty(0), np.empty(0, np.float32)
+        feature_maps: list[NDArray[np.float32]] = []
+        scores, bases = np.empty(0), np.empty(0, np.float32)
         if inferred.maps:
-            feature_maps = anomaly_maps(inferred.maps, self._scoring, self.fusion, self._size)
+            shown = [item.fitted.content for item in inferred.items if item.fitted is not None]
+            fused = anomaly_maps(inferred.maps, self._scoring, self.fusion, self._size)
+            feature_maps = contents(fused, shown, self._size)
             scores = image_scores(feature_maps, self._scoring, self.fusion)
             bases = base_levels(feature_maps)
         good = iter(zip(feature_maps, scores, bases, strict=True))

@@ -6,7 +6,7 @@ the lower quarter of the map, its base level, lies above what any good image sho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,15 @@ ENOUGH = 5
 """Images of a run below which one unlike the others is a chance."""
 
 
-def base_levels(anomaly_maps: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The base level of each map: [N, h, w] -> [N]."""
-    flat = anomaly_maps.reshape(len(anomaly_maps), -1)
-    place = int(BASE * (flat.shape[1] - 1))
-    return np.asarray(np.partition(flat, place, axis=1)[:, place])
+def base_levels(anomaly_maps: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """The base level of each map: N of [h, w] -> [N]."""
+
+    def base(anomaly_map: NDArray[np.float32]) -> np.float32:
+        place = int(BASE * (anomaly_map.size - 1))
+        value: np.float32 = np.partition(anomaly_map, place, axis=None)[place]
+        return value
+
+    return np.array([base(anomaly_map) for anomaly_map in anomaly_maps], np.float32)
 
 
 def base_range(held_out: Sequence[float]) -> tuple[float, float] | None:

@@ -6,7 +6,7 @@ nothing here depends on how images were grouped into batches.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
@@ -68,21 +68,37 @@ def fuse_product(maps: Maps, height: int, width: int) -> NDArray[np.float32]:
     return product
 
 
-def top_mean(anomaly_maps: NDArray[np.float32], fraction: float) -> NDArray[np.float64]:
-    """Mean of each map's highest values (at least one): [N, h, w] -> [N]. A fraction of 0 gives the maximum."""
-    flat = anomaly_maps.reshape(len(anomaly_maps), -1)
-    count = max(1, round(fraction * flat.shape[1]))
-    highest = np.partition(flat, flat.shape[1] - count, axis=1)[:, -count:]
+def contents(
+    maps: NDArray[np.float32], shown: Sequence[tuple[int, int]], size: Sequence[int]
+) -> list[NDArray[np.float32]]:
+    """Each map cut to the part that shows its image: [N, h, w] -> N views.
+
+    shown: height and width of that part in the model's pixels (uadx.images.preprocess.Fitted); size: the model's
+    own. A cell that is half in it is kept.
+    """
+    height, width = maps.shape[1:]
+    return [
+        one[: -(-high * height // size[0]), : -(-wide * width // size[1])]
+        for one, (high, wide) in zip(maps, shown, strict=True)
+    ]
+
+
+def top_mean(anomaly_map: NDArray[np.float32], fraction: float) -> float:
+    """Mean of a map's highest values, at least one. A fraction of 0 gives the maximum."""
+    count = max(1, round(fraction * anomaly_map.size))
+    highest = np.partition(anomaly_map, anomaly_map.size - count, axis=None)[-count:]
     # sorted, so that equal maps give equal sums whatever order partition left them in
-    mean: NDArray[np.float64] = np.sort(highest, axis=1).mean(axis=1, dtype=np.float64)
-    return mean
+    return float(np.sort(highest).mean(dtype=np.float64))
 
 
-def level_scales(maps: Maps, low: float = 0.9, high: float = 0.995) -> dict[str, LevelScale]:
+def level_scales(
+    maps: Mapping[str, Sequence[NDArray[np.float32]]], low: float = 0.9, high: float = 0.995
+) -> dict[str, LevelScale]:
     """The scale of each level from its maps of held-out good images."""
     scales = {}
     for name, level in maps.items():
-        bottom, top = (float(q) for q in np.quantile(level.astype(np.float64), [low, high]))
+        values = np.concatenate([one.ravel() for one in level]).astype(np.float64)
+        bottom, top = (float(q) for q in np.quantile(values, [low, high]))
         scales[name] = LevelScale(low=bottom, high=max(top, bottom + 1e-6))  # a constant level scales by nothing
     return scales
 
@@ -121,6 +137,7 @@ def anomaly_maps(maps: Maps, scoring: Scoring, fusion: Fusion, size: Sequence[in
     return fuse_quantile(maps, scoring)
 
 
-def image_scores(anomaly_maps: NDArray[np.float32], scoring: Scoring, fusion: Fusion) -> NDArray[np.float64]:
-    """The image scores [N] of a batch of anomaly maps: the maximum for `product`, else the mean of the top."""
-    return top_mean(anomaly_maps, 0.0 if fusion == "product" else scoring.top_fraction)
+def image_scores(anomaly_maps: Iterable[NDArray[np.float32]], scoring: Scoring, fusion: Fusion) -> NDArray[np.float64]:
+    """The image scores [N] of N anomaly maps: the maximum for `product`, else the mean of the top."""
+    fraction = 0.0 if fusion == "product" else scoring.top_fraction
+    return np.array([top_mean(anomaly_map, fraction) for anomaly_map in anomaly_maps])

@@ -27,7 +27,7 @@ from uadx.errors import UadxError, UadxWarning
 from uadx.stfpm.network import Trunk, normalise_pixels, normalised_distance
 from uadx.stfpm.weights import Weights, unfold
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 SAVE_EVERY = 20.0
 """Seconds between two saves: a small set has thousands of short epochs, and a state weighs 56 MB."""
 
@@ -51,46 +51,55 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch did. loss: mean training loss; held_out: mean distance on held-out images, summed over levels."""
+    """What one epoch did. loss: mean training loss."""
 
     number: int
     epochs: int
     loss: float
-    held_out: float
 
 
-def hard_loss(distances: list[Tensor], fraction: float) -> Tensor:
-    """Sum over levels of the mean of each image's highest distances: list of [N, h, w] -> scalar."""
+def hard_loss(distances: list[Tensor], shown: Tensor, fraction: float) -> Tensor:
+    """Sum over levels of the mean of each image's highest distances: list of [N, h, w] -> scalar.
+
+    shown: [N, 2], the share of height and of width that shows the image; what lies beyond does not count.
+    """
     total = torch.zeros((), device=distances[0].device)
     for distance in distances:
-        flat = distance.flatten(1)
-        total = total + flat.topk(max(1, round(fraction * flat.shape[1])), dim=1).values.mean()
+        rows, columns = (
+            torch.arange(side, device=distance.device) < (part * side - 1e-3).ceil()[:, None]
+            for side, part in zip(distance.shape[1:], shown.unbind(1), strict=True)
+        )
+        inside = (rows[:, :, None] & columns[:, None, :]).flatten(1)
+        ranked = distance.flatten(1).masked_fill(~inside, 0).sort(dim=1, descending=True).values
+        count = (fraction * inside.sum(1)).round().clamp_min(1)
+        hard = torch.arange(ranked.shape[1], device=ranked.device) < count[:, None]
+        total = total + ((ranked * hard).sum(1) / count).mean()
     return total
 
 
 class Trainer:
     """One training run on one device, with a state that can be saved after each epoch and taken up again.
 
-    images, held_out: uint8 RGB [N, H, W, 3], memory maps welcome. teacher: a folded trunk.
+    images: uint8 RGB [N, H, W, 3], a memory map is welcome. shown: int [N, 2], height and width of the part of each
+    that shows its image. teacher: a folded trunk.
     """
 
     def __init__(
         self,
         images: NDArray[np.uint8],
-        held_out: NDArray[np.uint8],
+        shown: NDArray[np.intp],
         teacher: Weights,
         recipe: Recipe,
         device: str = "cpu",
     ) -> None:
         torch.manual_seed(recipe.seed)
-        self.images, self.held_out, self.recipe = images, held_out, recipe
+        self.images, self.recipe = images, recipe
+        self.shown = torch.from_numpy(shown / np.array(images.shape[1:3])).float()
         self.device = torch.device(device)
         self.teacher = self._place(Trunk()).eval().requires_grad_(False)
         self.teacher.load(unfold(teacher))
         self.student = self._place(Trunk()).train()
         self.average = copy.deepcopy(self.student).eval().requires_grad_(False)
-        self.best: Weights | None = None
-        self.best_held_out = math.inf
         self.epoch = 0
         self.step = 0
         self._saved = -math.inf
@@ -108,29 +117,25 @@ class Trainer:
         while self.epoch < self.recipe.epochs:
             loss = self._train_epoch(on_step)
             self.epoch += 1
-            held_out = self._held_out_distance()
-            # the average is a blend with random weights early on, and a late epoch is never far from the last
-            if self.epoch > self.recipe.epochs // 2 and held_out < self.best_held_out:
-                self.best_held_out, self.best = held_out, self.average.folded()
             if not math.isfinite(loss):
                 raise UadxError("the training diverged: its loss is not a number", hint="try another --seed")
             if self.epoch == self.recipe.epochs or time.monotonic() - self._saved > SAVE_EVERY:
                 self.save(checkpoint)
                 self._saved = time.monotonic()
-            yield Epoch(self.epoch, self.recipe.epochs, loss, held_out)
+            yield Epoch(self.epoch, self.recipe.epochs, loss)
 
     def student_weights(self) -> Weights:
-        """The folded student of the epoch that repeats the teacher best on the held-out images."""
-        if self.best is None:
-            raise RuntimeError("the training has not reached its second half")
-        return self.best
+        """The folded student: the moving average at the end of the schedule."""
+        if self.epoch < self.recipe.epochs:
+            raise RuntimeError(f"the training is at epoch {self.epoch} of {self.recipe.epochs}")
+        return self.average.folded()
 
-    def _distances(self, student: Trunk, batch: NDArray[np.uint8]) -> list[Tensor]:
+    def _distances(self, batch: NDArray[np.uint8]) -> list[Tensor]:
         pixels = normalise_pixels(torch.from_numpy(batch).to(self.device))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=_bfloat16_is_fast(self.device)):
             with torch.no_grad():
                 of_teacher = self.teacher(pixels)
-            of_student = student(pixels)
+            of_student = self.student(pixels)
         return [normalised_distance(t, s) for t, s in zip(of_teacher, of_student, strict=True)]
 
     def _train_epoch(self, on_step: Callable[[int], None]) -> float:
@@ -141,7 +146,8 @@ class Trainer:
             chosen = np.sort(order[start : start + recipe.batch_size])
             for group in self.optimiser.param_groups:
                 group["lr"] = recipe.learning_rate * self._schedule()
-            loss = hard_loss(self._distances(self.student, self.images[chosen]), recipe.hard_fraction)
+            distances = self._distances(self.images[chosen])
+            loss = hard_loss(distances, self.shown[chosen].to(self.device), recipe.hard_fraction)
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimiser.step()
@@ -164,15 +170,6 @@ class Trainer:
             if mean.is_floating_point():
                 mean.lerp_(value, 1 - decay)
 
-    @torch.no_grad()
-    def _held_out_distance(self) -> float:
-        size, total = self.recipe.batch_size, 0.0
-        for start in range(0, len(self.held_out), size):
-            batch = np.ascontiguousarray(self.held_out[start : start + size])
-            distances = self._distances(self.average, batch)
-            total += sum(float(d.mean(dim=(1, 2)).sum()) for d in distances)
-        return total / len(self.held_out)
-
     def save(self, path: Path) -> None:
         """Write the state whole or not at all."""
         state = {
@@ -183,8 +180,6 @@ class Trainer:
             "student": self.student.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "best_held_out": self.best_held_out,
-            "best": None if self.best is None else {k: torch.from_numpy(v) for k, v in self.best.items()},
         }
         temporary = path.with_name(f"{path.name}.tmp")
         with open(temporary, "wb") as file:
@@ -205,9 +200,7 @@ class Trainer:
         self.student.load_state_dict(state["student"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.epoch, self.step, self.best_held_out = state["epoch"], state["step"], state["best_held_out"]
-        best = state["best"]
-        self.best = None if best is None else {name: tensor.cpu().numpy() for name, tensor in best.items()}
+        self.epoch, self.step = state["epoch"], state["step"]
         return True
 
 

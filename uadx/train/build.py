@@ -19,7 +19,7 @@ from uadx.stfpm import graph, reference
 from uadx.stfpm.training import Epoch, Recipe, Trainer
 from uadx.stfpm.weights import Weights
 from uadx.train.calibrate import calibrate, held_out_maps
-from uadx.train.dataset import Dataset, good_folder, read_good_images
+from uadx.train.dataset import Dataset, fitting_size, good_folder, read_good_images
 from uadx.train.teacher import TeacherWeights, load_teacher
 
 IMAGES_SEEN = 9_600
@@ -28,12 +28,16 @@ IMAGES_SEEN = 9_600
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What `uadx train` was asked for. image_size: height and width of the model's input, multiples of 16."""
+    """What `uadx train` was asked for.
+
+    image_size: height and width of the model's input, multiples of 16; None: as many pixels as 256 x 256, in the
+    proportions of the images.
+    """
 
     data: Path
     output: Path
     epochs: int | None = None
-    image_size: tuple[int, int] = (256, 256)
+    image_size: tuple[int, int] | None = None
     seed: int = 0
     teacher: str = "default"
     device: str = "cpu"
@@ -58,7 +62,6 @@ def train(options: TrainOptions, progress: Progress) -> Manifest:
     """
     options = replace(options, output=options.output.resolve())
     check_replaceable(options.output)
-    height, width = options.image_size
     folder = good_folder(options.data)
     device = _torch_device(options.device)
     teacher = load_teacher(options.teacher, progress.fetching)
@@ -67,6 +70,7 @@ def train(options: TrainOptions, progress: Progress) -> Manifest:
         work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{work} cannot be written", cause_text=str(error), hint="choose another --output") from error
+    height, width = options.image_size or fitting_size(folder)
     dataset = read_good_images(folder, work / "images.npy", height, width, options.seed, progress.reading)
     epochs = options.epochs or max(10, math.ceil(IMAGES_SEEN / len(dataset.train)))
     student = _student(dataset, teacher, Recipe(epochs, options.seed), device, work, progress)
@@ -81,7 +85,7 @@ def _student(
 ) -> Weights:
     trainer = Trainer(
         _part(dataset, dataset.train, work / "train.npy"),
-        _part(dataset, dataset.held_out, work / "held_out.npy"),
+        dataset.shown[dataset.train],
         teacher.weights,
         recipe,
         device,
@@ -112,11 +116,12 @@ def _write(
     epochs: int,
     work: Path,
 ) -> Manifest:
-    height, width = options.image_size
+    height, width = dataset.images.shape[1:3]
     model = graph.build(teacher.weights, student, height, width)
-    held_out = np.load(work / "held_out.npy", mmap_mode="r")
+    held_out = _part(dataset, dataset.held_out, work / "held_out.npy")
     maps = held_out_maps(model, held_out, work / "stfpm.onnx")
-    calibrated = calibrate(maps, (height, width))
+    shown = [(int(high), int(wide)) for high, wide in dataset.shown[dataset.held_out]]
+    calibrated = calibrate(maps, shown, (height, width))
     manifest = Manifest(
         schema=SCHEMA,
         name=options.output.name.removesuffix(".zip"),
@@ -124,6 +129,7 @@ def _write(
         input=Input(
             height=height,
             width=width,
+            fit="letterbox",
             mean=tuple(reference.IMAGENET_MEAN.tolist()),
             std=tuple(reference.IMAGENET_STD.tolist()),
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from uadx.devices.opened import open_model
 from uadx.files import write_whole
 from uadx.pipeline.batches import run_batch
 from uadx.scoring.familiarity import base_levels, base_range
-from uadx.scoring.fusion import FUSIONS, Fusion, Scoring, anomaly_maps, image_scores, level_scales
+from uadx.scoring.fusion import FUSIONS, Fusion, Scoring, anomaly_maps, contents, image_scores, level_scales
 
 CHUNK = 64
 """Maps fused at once: the product's have the input's size, too much for thousands."""
@@ -34,14 +34,17 @@ class Calibrated:
     base_ranges: dict[str, tuple[float, float]]
 
 
-def calibrate(maps: Maps, size: tuple[int, int]) -> Calibrated:
-    """Calibrate on the level maps of the held-out good images. size: the model's input height and width."""
-    scoring = Scoring(levels=level_scales(maps))
+def calibrate(maps: Maps, shown: Sequence[tuple[int, int]], size: tuple[int, int]) -> Calibrated:
+    """Calibrate on the level maps of the held-out good images.
+
+    shown: the part of each that shows its image; size: the model's input; height and width in pixels.
+    """
+    scoring = Scoring(levels=level_scales({name: contents(level, shown, size) for name, level in maps.items()}))
     scores: dict[str, tuple[float, ...]] = {}
     peaks: dict[str, tuple[float, ...]] = {}
     base_ranges: dict[str, tuple[float, float]] = {}
     for fusion in FUSIONS:
-        fused = _fused(maps, scoring, fusion, size)
+        fused = _fused(maps, scoring, fusion, shown, size)
         scores[fusion] = tuple(sorted(fused["scores"]))
         peaks[fusion] = tuple(sorted(fused["peaks"]))
         if found := base_range(fused["bases"]):
@@ -49,13 +52,15 @@ def calibrate(maps: Maps, size: tuple[int, int]) -> Calibrated:
     return Calibrated(scoring, scores, peaks, base_ranges)
 
 
-def _fused(maps: Maps, scoring: Scoring, fusion: Fusion, size: tuple[int, int]) -> Mapping[str, list[float]]:
+def _fused(
+    maps: Maps, scoring: Scoring, fusion: Fusion, shown: Sequence[tuple[int, int]], size: tuple[int, int]
+) -> Mapping[str, list[float]]:
     values: dict[str, list[float]] = {"scores": [], "peaks": [], "bases": []}
     for start in range(0, len(maps["level1"]), CHUNK):
         chunk = {name: level[start : start + CHUNK] for name, level in maps.items()}
-        fused = anomaly_maps(chunk, scoring, fusion, size)
+        fused = contents(anomaly_maps(chunk, scoring, fusion, size), shown[start : start + CHUNK], size)
         values["scores"] += image_scores(fused, scoring, fusion).tolist()
-        values["peaks"] += fused.max(axis=(1, 2)).tolist()
+        values["peaks"] += [float(one.max()) for one in fused]
         values["bases"] += base_levels(fused).tolist()
     return values
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import math
 import os
 import warnings
 from collections.abc import Callable
@@ -15,23 +17,32 @@ from numpy.typing import NDArray
 
 from uadx.errors import InputError, UadxWarning, UsageError
 from uadx.images.decode import Limits, load
-from uadx.images.preprocess import fit
+from uadx.images.preprocess import Fitted, letterbox
 from uadx.images.sources import Source, expand
 from uadx.pipeline.stream import staged
 
 MINIMUM_IMAGES = 5
+AREA = 256
+"""Side of the square that has as many pixels as a model is given by default."""
+GRAIN = 32
+LOOKED_AT = 25
+"""Images whose proportions are looked at."""
+NEARLY_SQUARE, MOST_OBLONG = math.log(1.15), math.log(8)
+"""Proportions taken for square, and the most oblong ones a model is given, as logarithms."""
 HELD_OUT = 0.2
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """images: uint8 RGB [N, H, W, 3] memory map; digests: sha256 of each image's file, in the same order.
+    """images: uint8 RGB [N, H, W, 3] memory map; shown: int [N, 2], height and width of the part of each that shows its
+    image (see uadx.images.preprocess); digests: sha256 of each image's file, in the same order.
 
-    train, held_out: indices into both. skipped: files that could not be read; duplicates: files left out because
+    train, held_out: indices into all three. skipped: files that could not be read; duplicates: files left out because
     their bytes are another's (a picture on both sides of the split would make the calibration lie).
     """
 
     images: NDArray[np.uint8]
+    shown: NDArray[np.intp]
     digests: list[str]
     train: NDArray[np.intp]
     held_out: NDArray[np.intp]
@@ -77,20 +88,21 @@ def read_good_images(
     sources = sorted(expand(folder), key=lambda source: source.output)
     images = np.lib.format.open_memmap(cache, "w+", np.uint8, (len(sources), height, width, 3))
     digests: list[str] = []
+    shown: list[tuple[int, int]] = []
     seen: set[str] = set()
     skipped = duplicates = 0
 
-    def read(source: Source) -> tuple[str, NDArray[np.uint8]] | InputError:
+    def read(source: Source) -> tuple[str, Fitted] | InputError:
         try:
-            image = fit(load(source, Limits()), height, width)
-            return _digest(source), image
+            fitted = letterbox(load(source, Limits()), height, width)
+            return _digest(source), fitted
         except InputError as error:
             return error
 
     workers = os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool:
 
-        def start(source: Source) -> Future[tuple[str, NDArray[np.uint8]] | InputError]:
+        def start(source: Source) -> Future[tuple[str, Fitted] | InputError]:
             return pool.submit(read, source)
 
         for done, outcome in enumerate(staged(sources, start, 2 * workers), 1):
@@ -101,7 +113,8 @@ def read_good_images(
             elif outcome[0] in seen:
                 duplicates += 1
             else:
-                images[len(digests)] = outcome[1]
+                images[len(digests)] = outcome[1].pixels
+                shown.append(outcome[1].content)
                 seen.add(outcome[0])
                 digests.append(outcome[0])
     if len(digests) < MINIMUM_IMAGES:
@@ -114,7 +127,26 @@ def read_good_images(
     order = np.random.default_rng(seed).permutation(len(digests))
     count = max(1, round(HELD_OUT * len(digests)))
     train, held_out = ranked[np.sort(order[count:])], ranked[np.sort(order[:count])]
-    return Dataset(images[: len(digests)], digests, train, held_out, skipped, duplicates)
+    parts = np.array(shown, np.intp)
+    return Dataset(images[: len(digests)], parts, digests, train, held_out, skipped, duplicates)
+
+
+def fitting_size(folder: Path) -> tuple[int, int]:
+    """The model's height and width for the images of a folder: AREA pixels in their typical proportions.
+
+    A part three times as wide as high gets a model of that shape, and no pixel is wasted on filling up.
+    """
+    sources = sorted(expand(folder), key=lambda source: source.output)
+    ratios = []
+    for source in sources[:: max(1, len(sources) // LOOKED_AT)]:
+        with contextlib.suppress(InputError):  # named when all images are read
+            height, width = load(source, Limits()).shape[:2]
+            ratios.append(math.log(width / height))
+    ratio = math.exp(float(np.clip(np.median(ratios), -MOST_OBLONG, MOST_OBLONG))) if ratios else 1.0
+    if abs(math.log(ratio)) < NEARLY_SQUARE:
+        ratio = 1.0
+    height, width = (max(GRAIN, round(side / GRAIN) * GRAIN) for side in (AREA / ratio**0.5, AREA * ratio**0.5))
+    return height, width
 
 
 def _digest(source: Source) -> str:
