@@ -169,7 +169,7 @@ def test_a_damaged_checkpoint_is_named_and_the_training_starts_anew(uadx, produc
 
     images = np.zeros((4, 32, 32, 3), np.uint8)
     (tmp_path / "checkpoint").write_bytes(b"")
-    trainer = Trainer(images, images, Trunk().folded(), Recipe(epochs=1))
+    trainer = Trainer(images, np.full((4, 2), 32), Trunk().folded(), Recipe(epochs=1))
     with pytest.warns(UadxWarning, match="is damaged and not taken up"):
         assert not trainer.restore(tmp_path / "checkpoint")
 
