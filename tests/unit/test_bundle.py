@@ -134,6 +134,7 @@ def test_a_missing_file_is_named(bundle):
         (lambda m: m["calibration"].update(quantile=[]), "length >= 1 - at `$.calibration[...]`"),
         (lambda m: m["scoring"]["levels"].pop("level2"), "`scoring.levels` must be level1, level2 and level3"),
         (lambda m: m["scoring"]["levels"]["level2"].update(high=0.1), "`high` must be above `low`"),
+        (lambda m: m["scoring"]["levels"]["level2"].update(weight=-0.5), "no `weight` may be below 0"),
         (lambda m: m.update(schema=2), "it has schema 2, this uadx reads schema 1"),
         (lambda m: m["files"].update({"stfpm.onnx": "abc"}), "at `$.files[...]`"),
     ],

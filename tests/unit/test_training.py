@@ -97,3 +97,17 @@ def test_a_checkpoint_of_another_recipe_is_not_taken_up(images, teacher, tmp_pat
     run = trainer(images, teacher)
     next(run.run(tmp_path / "checkpoint"))
     assert not trainer(images, teacher, Recipe(epochs=4, batch_size=4)).restore(tmp_path / "checkpoint")
+
+
+def test_half_of_the_images_reach_the_student_with_drawn_defects_and_the_teacher_clean(images, teacher):
+    run = trainer(images, teacher, Recipe(epochs=1, batch_size=4))
+    drawn = [run_ for _ in range(10) for run_ in _pass(run)]
+    for chosen, clean, _ in drawn:
+        np.testing.assert_array_equal(clean, images[chosen])
+    changed = np.concatenate([(seen != clean).any(axis=(1, 2, 3)) for _, clean, seen in drawn])
+    assert 0.25 < changed.mean() < 0.65  # some defects are drawn beyond what can be seen
+
+
+def _pass(run):
+    run.epoch += 1
+    return list(run._batches(np.random.default_rng(run.epoch).permutation(8)))

@@ -106,6 +106,9 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("`scoring.levels` must be level1, level2 and level3")
         if any(not scale.high > scale.low for scale in self.scoring.levels.values()):
             raise ValueError("`scoring.levels`: `high` must be above `low`")
+        weights = [scale.weight for scale in self.scoring.levels.values()]
+        if min(weights) < 0 or not max(weights) > 0:
+            raise ValueError("`scoring.levels`: no `weight` may be below 0, and one must be above")
         if set(self.calibration) != set(FUSIONS):
             raise ValueError(f"`calibration` must hold the scores of {' and '.join(FUSIONS)}")
         for field in ("calibration", "pixel_calibration", "base_levels"):

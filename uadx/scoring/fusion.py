@@ -21,10 +21,14 @@ Maps: TypeAlias = Mapping[str, NDArray[np.float32]]
 
 
 class LevelScale(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a level looks like on held-out good images: two quantiles of its distances, mapped to 0 and 1."""
+    """What a level looks like on held-out good images: two quantiles of its distances, mapped to 0 and 1.
+
+    weight: how far it is trusted, 0..1 (see uadx.train.trust).
+    """
 
     low: float
     high: float
+    weight: float = 1.0
 
 
 class Scoring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,19 +44,26 @@ class Scoring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def fuse_quantile(maps: Maps, scoring: Scoring) -> NDArray[np.float32]:
-    """Mean of the levels, each scaled by its quantiles, smoothed, at level1's size: [N, H/4, W/4].
+    """Weighted mean of the levels, each scaled by its quantiles, smoothed, at level1's size: [N, H/4, W/4]."""
+    height, width = max(maps[name].shape[1:] for name in scoring.levels)
+    total = np.zeros((1, height, width), np.float32)
+    for name, scale in scoring.levels.items():
+        if scale.weight:
+            share = np.float32(scale.weight / sum(one.weight for one in scoring.levels.values()))
+            total = total + share * scaled_level(maps[name], scale, height, width, scoring.smoothing)
+    return total
+
+
+def scaled_level(
+    level: NDArray[np.float32], scale: LevelScale, height: int, width: int, smoothing: float
+) -> NDArray[np.float32]:
+    """One level on its scale, resized and smoothed: [N, h, w] -> [N, height, width].
 
     The scaling follows EfficientAD (Batzner et al., WACV 2024, section 3.4): a level that is noisy on good images
     counts for less.
     """
-    height, width = max(maps[name].shape[1:] for name in scoring.levels)
-    total = np.zeros((1, height, width), np.float32)
-    for name, scale in scoring.levels.items():
-        scaled = (maps[name] - np.float32(scale.low)) * np.float32(1 / (scale.high - scale.low))
-        rows = _operator(scaled.shape[1], height, scoring.smoothing)
-        columns = _operator(scaled.shape[2], width, scoring.smoothing)
-        total = total + _between(rows, scaled, columns)
-    return total * np.float32(1 / len(scoring.levels))
+    scaled = (level - np.float32(scale.low)) * np.float32(1 / (scale.high - scale.low))
+    return _between(_operator(level.shape[1], height, smoothing), scaled, _operator(level.shape[2], width, smoothing))
 
 
 def fuse_product(maps: Maps, height: int, width: int) -> NDArray[np.float32]:

@@ -2,7 +2,9 @@
 
 The loss is the mean distance of the hardest positions of each level (EfficientAD's hard-feature loss, Batzner et
 al., WACV 2024): most of a good image is learnt within seconds, and the mean over all positions would stop teaching
-there. AdamW with warm-up and cosine, and a moving average of the weights, keep the last epochs steady.
+there. Half of the images reach the student with drawn defects, the teacher always clean (DeSTSeg, Zhang et al.,
+CVPR 2023): it learns to repair what it sees, and cannot follow the teacher into a defect. AdamW with warm-up and
+cosine, and a moving average of the weights, keep the end steady.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import pickle
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +28,12 @@ from torch import Tensor
 
 from uadx.errors import UadxError, UadxWarning
 from uadx.stfpm.network import Trunk, normalise_pixels, normalised_distance
+from uadx.stfpm.synthetic import paste
 from uadx.stfpm.weights import Weights, unfold
 
-STATE_VERSION = 2
+Images = NDArray[np.uint8]
+
+STATE_VERSION = 3
 SAVE_EVERY = 20.0
 """Seconds between two saves: a small set has thousands of short epochs, and a state weighs 56 MB."""
 
@@ -36,7 +42,8 @@ SAVE_EVERY = 20.0
 class Recipe:
     """How a student is trained. hard_fraction: the share of positions of each image and level in the loss.
 
-    averaging: decay of the moving average of the weights, per step.
+    corrupted: the share of images that the student sees with drawn defects. averaging: decay of the moving average of
+    the weights, per step.
     """
 
     epochs: int
@@ -46,6 +53,7 @@ class Recipe:
     weight_decay: float = 1e-4
     warmup: float = 0.05
     hard_fraction: float = 0.1
+    corrupted: float = 0.5
     averaging: float = 0.98
 
 
@@ -130,23 +138,46 @@ class Trainer:
             raise RuntimeError(f"the training is at epoch {self.epoch} of {self.recipe.epochs}")
         return self.average.folded()
 
-    def _distances(self, batch: NDArray[np.uint8]) -> list[Tensor]:
-        pixels = normalise_pixels(torch.from_numpy(batch).to(self.device))
+    def _batches(self, order: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.intp], Images, Images]]:
+        """Indices, images, and the same as the student sees them; the next batch is drawn while this one is learnt."""
+        size = self.recipe.batch_size
+        parts = [np.sort(order[start : start + size]) for start in range(0, len(order), size)]
+
+        def draw(number: int) -> tuple[NDArray[np.intp], Images, Images]:
+            chosen = parts[number]
+            clean = np.ascontiguousarray(self.images[chosen])
+            seen = clean.copy()
+            # by epoch and number, so that a training taken up again draws the same
+            rng = np.random.default_rng([self.recipe.seed, self.epoch, number])
+            for place in np.flatnonzero(rng.random(len(seen)) < self.recipe.corrupted):
+                seen[place] = paste(seen[place], self.images[rng.integers(len(self.images))], rng)[0]
+            return chosen, clean, seen
+
+        with ThreadPoolExecutor(1, thread_name_prefix="uadx-draw") as pool:
+            ahead = pool.submit(draw, 0)
+            for number in range(len(parts)):
+                batch = ahead.result()
+                if number + 1 < len(parts):
+                    ahead = pool.submit(draw, number + 1)
+                yield batch
+
+    def _distances(self, clean: Images, seen: Images) -> list[Tensor]:
+        """The distances between the teacher's features of the clean images and the student's of what it sees."""
+        inputs = [normalise_pixels(torch.from_numpy(images).to(self.device)) for images in (clean, seen)]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=_bfloat16_is_fast(self.device)):
             with torch.no_grad():
-                of_teacher = self.teacher(pixels)
-            of_student = self.student(pixels)
+                of_teacher = self.teacher(inputs[0])
+            of_student = self.student(inputs[1])
         return [normalised_distance(t, s) for t, s in zip(of_teacher, of_student, strict=True)]
 
     def _train_epoch(self, on_step: Callable[[int], None]) -> float:
         recipe = self.recipe
         order = np.random.default_rng([recipe.seed, self.epoch]).permutation(len(self.images))
         total = 0.0
-        for start in range(0, len(order), recipe.batch_size):
-            chosen = np.sort(order[start : start + recipe.batch_size])
+        for chosen, clean, seen in self._batches(order):
             for group in self.optimiser.param_groups:
                 group["lr"] = recipe.learning_rate * self._schedule()
-            distances = self._distances(self.images[chosen])
+            distances = self._distances(clean, seen)
             loss = hard_loss(distances, self.shown[chosen].to(self.device), recipe.hard_fraction)
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]

@@ -14,13 +14,15 @@ from uadx import __version__
 from uadx.bundle.manifest import SCHEMA, Input, Manifest, Teacher, Training
 from uadx.bundle.writer import check_replaceable, write_bundle
 from uadx.errors import OutputError, UnavailableError, UsageError
+from uadx.files import write_whole
 from uadx.scoring.calibration import Calibration
 from uadx.stfpm import graph, reference
 from uadx.stfpm.training import Epoch, Recipe, Trainer
 from uadx.stfpm.weights import Weights
-from uadx.train.calibrate import calibrate, held_out_maps
+from uadx.train.calibrate import calibrate, level_maps, scaled
 from uadx.train.dataset import Dataset, fitting_size, good_folder, read_good_images
 from uadx.train.teacher import TeacherWeights, load_teacher
+from uadx.train.trust import pasted
 
 IMAGES_SEEN = 9_600
 """Training steps times batch size by default: about ten minutes on two cores with bfloat16."""
@@ -119,9 +121,13 @@ def _write(
     height, width = dataset.images.shape[1:3]
     model = graph.build(teacher.weights, student, height, width)
     held_out = _part(dataset, dataset.held_out, work / "held_out.npy")
-    maps = held_out_maps(model, held_out, work / "stfpm.onnx")
+    exported = work / "stfpm.onnx"
+    write_whole(exported, model)
     shown = [(int(high), int(wide)) for high, wide in dataset.shown[dataset.held_out]]
-    calibrated = calibrate(maps, shown, (height, width))
+    spoilt, shown_spoilt = pasted(held_out, shown, options.seed)
+    maps = level_maps(exported, held_out)
+    scoring = scaled(maps, level_maps(exported, spoilt), [*shown, *shown_spoilt], (height, width))
+    calibrated = calibrate(scoring, maps, shown, (height, width))
     manifest = Manifest(
         schema=SCHEMA,
         name=options.output.name.removesuffix(".zip"),

@@ -1,4 +1,4 @@
-"""What the held-out good images say of a trained model: level scales, scores, peaks and base levels."""
+"""What the held-out good images say of a trained model: level scales and trust, scores, peaks and base levels."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from uadx.api import ModelArtifact
 from uadx.devices.compiling import Request
 from uadx.devices.opened import open_model
-from uadx.files import write_whole
 from uadx.pipeline.batches import run_batch
 from uadx.scoring.familiarity import base_levels, base_range
 from uadx.scoring.fusion import FUSIONS, Fusion, Scoring, anomaly_maps, contents, image_scores, level_scales
+from uadx.train.trust import MOST, level_weights
 
 CHUNK = 64
 """Maps fused at once: the product's have the input's size, too much for thousands."""
@@ -34,12 +35,25 @@ class Calibrated:
     base_ranges: dict[str, tuple[float, float]]
 
 
-def calibrate(maps: Maps, shown: Sequence[tuple[int, int]], size: tuple[int, int]) -> Calibrated:
+def scaled(maps: Maps, spoilt: Maps, shown: Sequence[tuple[int, int]], size: tuple[int, int]) -> Scoring:
+    """The scale of each level from the held-out images, and how far it is trusted from such with pasted defects.
+
+    shown: the part of each that shows its image, the held-out ones' first.
+    """
+    count = len(maps["level1"])
+    levels = level_scales({name: contents(level, shown[:count], size) for name, level in maps.items()})
+    few = {name: level[:MOST] for name, level in maps.items()}
+    weights = level_weights(Scoring(levels=levels), few, spoilt, [*shown[:count][:MOST], *shown[count:]], size)
+    return Scoring(
+        levels={name: msgspec.structs.replace(level, weight=weights[name]) for name, level in levels.items()}
+    )
+
+
+def calibrate(scoring: Scoring, maps: Maps, shown: Sequence[tuple[int, int]], size: tuple[int, int]) -> Calibrated:
     """Calibrate on the level maps of the held-out good images.
 
     shown: the part of each that shows its image; size: the model's input; height and width in pixels.
     """
-    scoring = Scoring(levels=level_scales({name: contents(level, shown, size) for name, level in maps.items()}))
     scores: dict[str, tuple[float, ...]] = {}
     peaks: dict[str, tuple[float, ...]] = {}
     base_ranges: dict[str, tuple[float, float]] = {}
@@ -65,9 +79,8 @@ def _fused(
     return values
 
 
-def held_out_maps(model: bytes, images: NDArray[np.uint8], path: Path) -> Maps:
-    """Level maps of the exported graph, run by the same backend and code as `uadx run` runs it on the CPU."""
-    write_whole(path, model)
+def level_maps(path: Path, images: NDArray[np.uint8]) -> Maps:
+    """Level maps of an exported graph, run by the same backend and code as `uadx run` runs it on the CPU."""
     artifact = ModelArtifact(path, "onnx", "")
     opened = open_model(Request((artifact,), max_batch=8), "cpu")
     with opened.compiled as compiled:
