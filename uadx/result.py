@@ -100,6 +100,8 @@ class Result(Mapping[str, Any]):
         its map stays below that. Raises this result's InputError where there is no map."""
         high: float = self["pixel_threshold"]
         low: float = self["threshold"]
+        if not self["is_anomaly"]:  # it has none, and its map need not be made to say so
+            return high
         return high if self.anomaly_map.max() > high else low
 
     @property

@@ -16,40 +16,26 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from uadx.check.likely import PatchFeatures
 from uadx.evaluation.layout import GOOD, kind_of
 from uadx.evaluation.ranking import auroc
 from uadx.images.decode import Limits, load
 from uadx.images.preprocess import letterbox
 from uadx.images.sources import expand
-from uadx.stfpm.network import Trunk, normalise_pixels
-from uadx.stfpm.weights import unfold
 from uadx.train.dataset import fitting_size, read_good_images
-from uadx.train.teacher import load_teacher
 
 MEMORY = 0.1
 TOP = 0.01
 """Share of the patches whose mean distance is the image score."""
 
 
-class Features:
-    """Patches of an image: layer2 and layer3, 3x3 means, joined at layer3's size, each level a unit vector."""
-
-    def __init__(self, teacher: str) -> None:
-        self._teacher = Trunk().eval()
-        self._teacher.load(unfold(load_teacher(teacher).weights))
-        self._pool = nn.AvgPool2d(3, 1, 1, count_include_pad=False)
-
-    @torch.inference_mode()
-    def __call__(self, image: NDArray[np.uint8], content: tuple[int, int]) -> Tensor:
-        """uint8 RGB [H, W, 3] -> [N, 384] for the positions that show the image."""
-        with torch.autocast("cpu", torch.bfloat16):
-            _, fine, coarse = self._teacher(normalise_pixels(torch.from_numpy(image)[None]))
-        coarse = self._pool(coarse.float())
-        fine = nn.functional.adaptive_avg_pool2d(self._pool(fine.float()), coarse.shape[2:])
-        joined = torch.cat([nn.functional.normalize(level) for level in (fine, coarse)], 1)[0]
-        return joined[:, : -(-content[0] // 16), : -(-content[1] // 16)].flatten(1).T
+def _patches(extract: PatchFeatures, image: NDArray[np.uint8], content: tuple[int, int]) -> Tensor:
+    """uint8 RGB [H, W, 3] -> [N, 384] for the positions that show the image."""
+    with torch.autocast("cpu", torch.bfloat16):
+        joined = extract(image[None])[0]
+    return joined[:, : -(-content[0] // 16), : -(-content[1] // 16)].flatten(1).T
 
 
 def main() -> None:
@@ -58,14 +44,14 @@ def main() -> None:
     parser.add_argument("--teacher", default="default")
     parser.add_argument("--seeds", type=int, default=1)
     given = parser.parse_args()
-    features = Features(given.teacher)
+    extract = PatchFeatures(given.teacher)
     height, width = fitting_size(given.data / "train" / "good")
-    tested = [(kind, features(*fitted)) for kind, fitted in _tested(given.data / "test", height, width)]
+    tested = [(kind, _patches(extract, *fitted)) for kind, fitted in _tested(given.data / "test", height, width)]
     kinds = np.array([kind for kind, _ in tested])
     for seed in range(given.seeds):
         with tempfile.TemporaryDirectory() as folder:
             dataset = read_good_images(given.data / "train" / "good", Path(folder) / "i.npy", height, width, seed)
-            patches = [features(np.array(dataset.images[i]), tuple(dataset.shown[i])) for i in dataset.train]
+            patches = [_patches(extract, np.array(dataset.images[i]), tuple(dataset.shown[i])) for i in dataset.train]
         together = torch.cat(patches)
         order = np.random.default_rng(seed).permutation(len(together))[: round(MEMORY * len(together))]
         memory = together[torch.from_numpy(order)]

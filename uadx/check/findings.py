@@ -22,8 +22,3 @@ class Finding:
     message: str
     advice: str
     groups: Sequence[Sequence[PurePath]]
-
-    @property
-    def images(self) -> int:
-        """How many images are concerned."""
-        return sum(len(group) for group in self.groups)

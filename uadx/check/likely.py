@@ -39,18 +39,21 @@ def unusual(images: Sequence[Facts], on_image: Callable[[int, int], None]) -> li
     """
     if len(images) < 5:
         return []
+    extract = PatchFeatures("default")
     count = max(1, MEMORY // len(images))
     rng = np.random.default_rng(0)
     kept = [
         features[torch.from_numpy(rng.permutation(len(features))[:count])]
-        for features in _features(images, lambda done: on_image(done, 2 * len(images)))
+        for features in _patches(extract, images, lambda done: on_image(done, 2 * len(images)))
     ]
     owner = torch.repeat_interleave(torch.arange(len(kept)), torch.tensor([len(part) for part in kept]))
     memory = torch.cat(kept)
     squares = memory.square().sum(1)
     scores = np.empty(len(images))
     with torch.inference_mode():
-        for index, features in enumerate(_features(images, lambda done: on_image(len(images) + done, 2 * len(images)))):
+        for index, features in enumerate(
+            _patches(extract, images, lambda done: on_image(len(images) + done, 2 * len(images)))
+        ):
             distance = squares - 2 * features @ memory.T
             distance[:, owner == index] = torch.inf
             nearest = (distance.min(1).values + features.square().sum(1)).clamp_min(0).sqrt()
@@ -61,21 +64,31 @@ def unusual(images: Sequence[Facts], on_image: Callable[[int, int], None]) -> li
     return [(images[index], float(away[index] / spread)) for index in order]
 
 
-def _features(images: Sequence[Facts], on_image: Callable[[int], None]) -> Iterator[Tensor]:
-    """The patches of one image after another: [N, 384], each feature the mean of its 3x3 neighbourhood."""
-    teacher = Trunk().eval()
-    teacher.load(unfold(load_teacher("default").weights))
-    pool = nn.AvgPool2d(3, 1, 1, count_include_pad=False)
-    with torch.inference_mode():
-        for start in range(0, len(images), BATCH):
-            batch = np.stack([_read(image.path) for image in images[start : start + BATCH]])
-            _, fine, coarse = (pool(level) for level in teacher(normalise_pixels(torch.from_numpy(batch))))
-            fine = nn.functional.adaptive_avg_pool2d(fine, coarse.shape[2:])
-            # each level as a unit vector, so that neither drowns the other
-            joined = torch.cat([nn.functional.normalize(level) for level in (fine, coarse)], 1)
-            for number, one in enumerate(joined, start + 1):
-                yield one.flatten(1).T.contiguous()
-                on_image(number)
+class PatchFeatures:
+    """A teacher's layer2 and layer3, each feature the mean of its 3x3 neighbourhood, joined at layer3's size."""
+
+    def __init__(self, teacher: str) -> None:
+        self._teacher = Trunk().eval()
+        self._teacher.load(unfold(load_teacher(teacher).weights))
+        self._pool = nn.AvgPool2d(3, 1, 1, count_include_pad=False)
+
+    @torch.inference_mode()
+    def __call__(self, images: NDArray[np.uint8]) -> Tensor:
+        """uint8 RGB [N, H, W, 3] -> [N, 384, H / 16, W / 16]."""
+        levels = self._teacher(normalise_pixels(torch.from_numpy(images)))
+        fine, coarse = (self._pool(level.float()) for level in levels[1:])
+        fine = nn.functional.adaptive_avg_pool2d(fine, coarse.shape[2:])
+        # each level as a unit vector, so that neither drowns the other
+        return torch.cat([nn.functional.normalize(level) for level in (fine, coarse)], 1)
+
+
+def _patches(extract: PatchFeatures, images: Sequence[Facts], on_image: Callable[[int], None]) -> Iterator[Tensor]:
+    """The patches of one image after another: [N, 384]."""
+    for start in range(0, len(images), BATCH):
+        batch = np.stack([_read(image.path) for image in images[start : start + BATCH]])
+        for number, one in enumerate(extract(batch), start + 1):
+            yield one.flatten(1).T.contiguous()
+            on_image(number)
 
 
 def _read(path: Path) -> NDArray[np.uint8]:

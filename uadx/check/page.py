@@ -8,9 +8,6 @@ from importlib.resources import files
 from pathlib import Path, PurePath
 from string import Template
 
-import cv2
-import numpy as np
-
 from uadx import __version__
 from uadx.check.findings import Finding
 from uadx.check.survey import Facts, Survey
@@ -87,8 +84,4 @@ def _figure(place: PurePath, survey: Survey) -> str:
         image = load(source, Limits())
     except InputError:
         return f"<figure>{caption}</figure>"
-    height, width = image.shape[:2]
-    scale = min(1.0, SIDE / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return f'<figure><img src="{thumbnail(small, SIDE)}" alt="{escape(str(place))}" loading="lazy">{caption}</figure>'
+    return f'<figure><img src="{thumbnail(image, SIDE)}" alt="{escape(str(place))}" loading="lazy">{caption}</figure>'

@@ -6,13 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import PurePath
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from uadx.check.findings import Finding
 from uadx.check.survey import Facts, Survey
-from uadx.evaluation.layout import GOOD, mask_path
+from uadx.evaluation.layout import GOOD, decode_mask, mask_path
 
 SAME = 0.995
 """Correlation of two thumbnails, rid of what all images share, from which they are called the same picture."""
@@ -177,17 +176,9 @@ def _odd(survey: Survey) -> Iterator[Finding]:
             "in colour among grey ones" if grey else "grey among coloured ones",
             "all images should come from one camera and one format",
         )
-    for name, value in (("brightness", _brightness), ("contrast", _contrast)):
-        if odd := _outliers(good, np.array([value(image) for image in good]), 20.0):
+    for name in ("brightness", "contrast"):
+        if odd := _outliers(good, np.array([getattr(image, name) for image in good]), 20.0):
             yield _few(odd, name, f"with a {name} far from the others'", "was the light off, or the part missing?")
-
-
-def _brightness(image: Facts) -> float:
-    return image.brightness
-
-
-def _contrast(image: Facts) -> float:
-    return image.contrast
 
 
 def _few(images: Sequence[Facts], rule: str, what: str, advice: str) -> Finding:
@@ -218,7 +209,7 @@ def _masks(survey: Survey) -> Iterator[Finding]:
             if image.kind != GOOD:
                 missing.append(image.place)
             continue
-        mask = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
+        mask = decode_mask(path)
         if mask is None or mask.shape != image.size:
             misfits.append(image.place)
         elif image.kind == GOOD and mask.any():

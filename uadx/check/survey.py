@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uadx.errors import InputError, UsageError
-from uadx.evaluation.layout import GOOD
+from uadx.evaluation.layout import GOOD, MASKS
 from uadx.images.decode import Limits, load
 from uadx.images.sources import Source, expand
 from uadx.pipeline.inspector import usable_cores
@@ -23,7 +23,6 @@ SIDE = 32
 """Side of the grey thumbnail that near duplicates are found by."""
 GREY = 6.0
 """Mean difference between the channels, of 255, below which a picture is called grey: JPEG leaves some."""
-MASKS = "ground_truth"
 
 
 @dataclass(frozen=True)

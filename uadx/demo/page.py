@@ -14,7 +14,7 @@ from uadx.evaluation.layout import GOOD, kind_of
 from uadx.files import write_whole
 from uadx.pipeline import Pipeline
 from uadx.report.charts import histogram
-from uadx.report.pictures import thumbnail
+from uadx.report.pictures import figure, thumbnail
 from uadx.result import Result
 
 THUMBNAIL = 220
@@ -74,7 +74,9 @@ class Page:
             style=files("uadx.report").joinpath("style.css").read_text("utf-8"),
             filters=_filters(kinds),
             filter_rules=_filter_rules(kinds),
-            cards="\n".join(_card(card) for card in cards),
+            cards="\n".join(
+                figure(card.thumbnail, card.label, card.score, card.is_anomaly, f"k-{card.kind}") for card in cards
+            ),
         )
         write_whole(path, text.encode())
         return path
@@ -84,15 +86,6 @@ def _row(figures: Figures) -> str:
     values = (figures.auroc, figures.pixel_auroc, figures.aupro)
     cells = "".join(f"<td>{'' if value is None else f'{value.value:.3f}'}</td>" for value in values)
     return f"<tr><td>{escape(figures.kind)}</td><td>{figures.images}</td><td>{figures.flagged}</td>{cells}</tr>"
-
-
-def _card(card: _Card) -> str:
-    verdict = "NG" if card.is_anomaly else "OK"
-    return (
-        f'<figure class="{verdict.lower()} k-{escape(card.kind)}">'
-        f'<img src="{card.thumbnail}" alt="{escape(card.label)}: {verdict}" loading="lazy">'
-        f"<figcaption><span>{escape(card.label)}</span><b>{verdict} {card.score:.2f}</b></figcaption></figure>"
-    )
 
 
 def _filters(kinds: Sequence[str]) -> str:

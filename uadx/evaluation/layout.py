@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from uadx.errors import UsageError
 
 GOOD = "good"
+MASKS = "ground_truth"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def find_test_set(data: Path) -> TestSet:
             f"{images} has no sub-folder {GOOD!r}",
             hint="good images go to test/good, those of a defect to test/<its name>, masks to ground_truth/<its name>",
         )
-    return TestSet(images, (data if images != data else data.parent) / "ground_truth")
+    return TestSet(images, (data if images != data else data.parent) / MASKS)
 
 
 def kind_of(place: PurePath) -> str:
@@ -55,11 +56,17 @@ def read_mask(place: PurePath, masks: Path, height: int, width: int) -> NDArray[
     path = mask_path(place, masks)
     if not path.is_file():
         return None
-    mask = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
+    mask = decode_mask(path)
     if mask is None or mask.shape != (height, width):
         found = "no picture" if mask is None else f"{mask.shape[1]} x {mask.shape[0]}"
         raise UsageError(
             f"the mask {path} does not fit its image: {found}, the image is {width} x {height}",
             hint="a mask has its image's size, 0 for good pixels and anything else for defective ones",
         )
-    return np.asarray(mask > 0)
+    return mask
+
+
+def decode_mask(path: Path) -> NDArray[np.bool_] | None:
+    """A mask as it lies in its file, [H, W]; None where that is no picture."""
+    mask = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
+    return None if mask is None else np.asarray(mask > 0)

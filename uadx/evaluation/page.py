@@ -18,6 +18,7 @@ from uadx.evaluation.worst import Shown, Worst
 from uadx.files import write_whole
 from uadx.pipeline import Pipeline
 from uadx.report.charts import Curve, curves, histogram
+from uadx.report.pictures import figure
 
 
 def write_page(path: Path, pipeline: Pipeline, data: Path, evaluation: Evaluation, worst: Worst) -> None:
@@ -118,9 +119,4 @@ def _roc(good: NDArray[np.float64], defective: NDArray[np.float64]) -> tuple[NDA
 
 
 def _figure(shown: Shown) -> str:
-    verdict = "NG" if shown.is_anomaly else "OK"
-    return (
-        f'<figure class="{verdict.lower()}"><img src="{shown.picture}" alt="{escape(shown.label)}: {verdict}" '
-        f'loading="lazy"><figcaption><span>{escape(shown.label)}</span><b>{verdict} {shown.score:.2f}</b>'
-        f"</figcaption></figure>"
-    )
+    return figure(shown.picture, shown.label, shown.score, shown.is_anomaly)

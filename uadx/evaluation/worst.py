@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uadx.evaluation.layout import GOOD, kind_of, read_mask
-from uadx.report.pictures import thumbnail
+from uadx.report.pictures import shrunk, thumbnail
 from uadx.result import Result
 
 SHOWN = 12
@@ -70,16 +70,13 @@ class Worst:
 
     def _pair(self, result: Result, kind: str) -> str:
         height, width = result["image_size"]
-        scale = min(1.0, SIDE / 2 / max(height, width))
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        plain = np.asarray(cv2.resize(result.image, size, interpolation=cv2.INTER_AREA), np.uint8)
-        heated = np.asarray(cv2.resize(result.img, size, interpolation=cv2.INTER_AREA), np.uint8)
+        plain, heated = shrunk(result.image, SIDE // 2), shrunk(result.img, SIDE // 2)
         mask = None if kind == GOOD else read_mask(result.source.output, self._masks, height, width)
         if mask is not None:
             _outline(plain, mask)
         # side by side where they are tall, one above the other where they are wide
         axis = 1 if height * 1.5 >= width else 0
-        gap = np.full((size[1], GAP, 3) if axis else (GAP, size[0], 3), 255, np.uint8)
+        gap = np.full((plain.shape[0], GAP, 3) if axis else (GAP, plain.shape[1], 3), 255, np.uint8)
         return thumbnail(np.concatenate([plain, gap, heated], axis), SIDE + GAP)
 
 

@@ -16,7 +16,7 @@ from uadx.images.preprocess import Fitted
 from uadx.images.sources import Source
 from uadx.result import Result
 from uadx.scoring.calibration import Thresholds
-from uadx.scoring.familiarity import base_levels
+from uadx.scoring.familiarity import base_level
 from uadx.scoring.fusion import Fusion, anomaly_maps, contents, image_scores
 from uadx.scoring.regions import find_regions
 
@@ -58,14 +58,13 @@ class Scorer:
         """One result for each item. Raises InferenceError where a score is not a number."""
         start = time.perf_counter()
         feature_maps: list[NDArray[np.float32]] = []
-        scores, bases = np.empty(0), np.empty(0, np.float32)
+        scores = np.empty(0)
         if inferred.maps:
             shown = [item.fitted.content for item in inferred.items if item.fitted is not None]
             fused = anomaly_maps(inferred.maps, self._scoring, self.fusion, self._size)
             feature_maps = contents(fused, shown, self._size)
             scores = image_scores(feature_maps, self._scoring, self.fusion)
-            bases = base_levels(feature_maps)
-        good = iter(zip(feature_maps, scores, bases, strict=True))
+        good = iter(zip(feature_maps, scores, strict=True))
         fusion_ms = ms_since(start) / max(1, len(scores))
         results = []
         for item in inferred.items:
@@ -75,11 +74,11 @@ class Scorer:
                 results.append(Result(fields, item.source, self._load, error=item.error))
                 continue
             start = time.perf_counter()
-            feature_map, score, base = next(good)
+            feature_map, score = next(good)
             if not np.isfinite(score):  # NaN > threshold is False, and would be a verdict of OK
                 raise _no_number(inferred.device, item.source)
             if self._unfamiliar_above is not None:
-                fields["unfamiliar"] = bool(base > self._unfamiliar_above)
+                fields["unfamiliar"] = bool(base_level(feature_map) > self._unfamiliar_above)
             result = self._inspected(item, fields, feature_map.copy(), float(score))
             fields["ms"]["infer"] = round(inferred.infer_ms, 3)
             fields["ms"]["score"] = round(fusion_ms + ms_since(start), 3)

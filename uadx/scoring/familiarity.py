@@ -19,15 +19,16 @@ ENOUGH = 5
 """Images of a run below which one unlike the others is a chance."""
 
 
+def base_level(anomaly_map: NDArray[np.float32]) -> np.float32:
+    """The base level of a map [h, w]."""
+    place = int(BASE * (anomaly_map.size - 1))
+    value: np.float32 = np.partition(anomaly_map, place, axis=None)[place]
+    return value
+
+
 def base_levels(anomaly_maps: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
     """The base level of each map: N of [h, w] -> [N]."""
-
-    def base(anomaly_map: NDArray[np.float32]) -> np.float32:
-        place = int(BASE * (anomaly_map.size - 1))
-        value: np.float32 = np.partition(anomaly_map, place, axis=None)[place]
-        return value
-
-    return np.array([base(anomaly_map) for anomaly_map in anomaly_maps], np.float32)
+    return np.array([base_level(anomaly_map) for anomaly_map in anomaly_maps], np.float32)
 
 
 def base_range(held_out: Sequence[float]) -> tuple[float, float] | None:
