@@ -29,6 +29,7 @@ from torch import Tensor
 from uadx.errors import UadxError, UadxWarning
 from uadx.stfpm.network import Trunk, normalise_pixels, normalised_distance
 from uadx.stfpm.synthetic import paste
+from uadx.stfpm.teacher_features import TeacherFeatures
 from uadx.stfpm.weights import Weights, unfold
 
 Images = NDArray[np.uint8]
@@ -104,8 +105,10 @@ class Trainer:
         self.images, self.recipe = images, recipe
         self.shown = torch.from_numpy(shown / np.array(images.shape[1:3])).float()
         self.device = torch.device(device)
-        self.teacher = self._place(Trunk()).eval().requires_grad_(False)
-        self.teacher.load(unfold(teacher))
+        self.autocast = torch.bfloat16 if _bfloat16_is_fast(self.device) else None
+        trunk = self._place(Trunk()).eval().requires_grad_(False)
+        trunk.load(unfold(teacher))
+        self.teacher = TeacherFeatures(trunk, images, self.device, self.autocast)
         self.student = self._place(Trunk()).train()
         self.average = copy.deepcopy(self.student).eval().requires_grad_(False)
         self.epoch = 0
@@ -122,6 +125,8 @@ class Trainer:
     def run(self, checkpoint: Path, on_step: Callable[[int], None] = lambda images: None) -> Iterator[Epoch]:
         """Train to the end, yielding after each epoch. The state is saved to checkpoint after the first epoch,
         the last, and every SAVE_EVERY seconds between. Raises UadxError where the training diverges."""
+        if self.recipe.epochs > 1:
+            self.teacher.keep()
         while self.epoch < self.recipe.epochs:
             loss = self._train_epoch(on_step)
             self.epoch += 1
@@ -138,20 +143,19 @@ class Trainer:
             raise RuntimeError(f"the training is at epoch {self.epoch} of {self.recipe.epochs}")
         return self.average.folded()
 
-    def _batches(self, order: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.intp], Images, Images]]:
-        """Indices, images, and the same as the student sees them; the next batch is drawn while this one is learnt."""
+    def _batches(self, order: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.intp], Images]]:
+        """Indices, and the images as the student sees them; the next batch is drawn while this one is learnt."""
         size = self.recipe.batch_size
         parts = [np.sort(order[start : start + size]) for start in range(0, len(order), size)]
 
-        def draw(number: int) -> tuple[NDArray[np.intp], Images, Images]:
+        def draw(number: int) -> tuple[NDArray[np.intp], Images]:
             chosen = parts[number]
-            clean = np.ascontiguousarray(self.images[chosen])
-            seen = clean.copy()
+            seen = np.array(self.images[chosen])
             # by epoch and number, so that a training taken up again draws the same
             rng = np.random.default_rng([self.recipe.seed, self.epoch, number])
             for place in np.flatnonzero(rng.random(len(seen)) < self.recipe.corrupted):
                 seen[place] = paste(seen[place], self.images[rng.integers(len(self.images))], rng)[0]
-            return chosen, clean, seen
+            return chosen, seen
 
         with ThreadPoolExecutor(1, thread_name_prefix="uadx-draw") as pool:
             ahead = pool.submit(draw, 0)
@@ -161,24 +165,22 @@ class Trainer:
                     ahead = pool.submit(draw, number + 1)
                 yield batch
 
-    def _distances(self, clean: Images, seen: Images) -> list[Tensor]:
-        """The distances between the teacher's features of the clean images and the student's of what it sees."""
-        inputs = [normalise_pixels(torch.from_numpy(images).to(self.device)) for images in (clean, seen)]
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=_bfloat16_is_fast(self.device)):
-            with torch.no_grad():
-                of_teacher = self.teacher(inputs[0])
-            of_student = self.student(inputs[1])
-        return [normalised_distance(t, s) for t, s in zip(of_teacher, of_student, strict=True)]
+    def _loss(self, chosen: NDArray[np.intp], seen: Images) -> Tensor:
+        """Between the teacher's features of the clean images and the student's of what it sees."""
+        pixels = normalise_pixels(torch.from_numpy(seen).to(self.device))
+        with torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None):
+            of_student = self.student(pixels)
+        distances = [normalised_distance(t, s) for t, s in zip(self.teacher.of(chosen), of_student, strict=True)]
+        return hard_loss(distances, self.shown[chosen].to(self.device), self.recipe.hard_fraction)
 
     def _train_epoch(self, on_step: Callable[[int], None]) -> float:
         recipe = self.recipe
         order = np.random.default_rng([recipe.seed, self.epoch]).permutation(len(self.images))
         total = 0.0
-        for chosen, clean, seen in self._batches(order):
+        for chosen, seen in self._batches(order):
             for group in self.optimiser.param_groups:
                 group["lr"] = recipe.learning_rate * self._schedule()
-            distances = self._distances(clean, seen)
-            loss = hard_loss(distances, self.shown[chosen].to(self.device), recipe.hard_fraction)
+            loss = self._loss(chosen, seen)
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimiser.step()

@@ -80,6 +80,7 @@ def read_good_images(
     width: int,
     seed: int,
     on_image: Callable[[int, int], None] = lambda done, total: None,
+    fit: Callable[[NDArray[np.uint8], int, int], Fitted] = letterbox,
 ) -> Dataset:
     """Decode every image below folder into the memory map `cache`, and hold out 20 % by the seed.
 
@@ -94,7 +95,7 @@ def read_good_images(
 
     def read(source: Source) -> tuple[str, Fitted] | InputError:
         try:
-            fitted = letterbox(load(source, Limits()), height, width)
+            fitted = fit(load(source, Limits()), height, width)
             return _digest(source), fitted
         except InputError as error:
             return error

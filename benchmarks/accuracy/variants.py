@@ -1,0 +1,128 @@
+"""The recipes that are compared: uadx's own, changes to it one at a time, and the authors'."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import torch
+from authors import student as authors_student
+from numpy.typing import NDArray
+from torch import Tensor
+
+from uadx.images.preprocess import FITS, Fit
+from uadx.stfpm.network import normalise_pixels, normalised_distance
+from uadx.stfpm.training import Images, Recipe, Trainer
+from uadx.stfpm.weights import Weights
+from uadx.train.dataset import Dataset
+
+
+class ConstantRate(Trainer):
+    """No warm-up and no cosine."""
+
+    def _schedule(self) -> float:
+        return 1.0
+
+
+class OtherPictures(Trainer):
+    """The student is kept away from the teacher on pictures that are no product (EfficientAD's penalty, in the form
+    that unit vectors allow: a distance below FAR costs)."""
+
+    FAR, WEIGHT = 0.5, 0.1
+    pictures: ClassVar[NDArray[np.uint8]]
+
+    @classmethod
+    def show(cls, folder: Path, height: int, width: int) -> None:
+        paths = sorted(folder.iterdir())[:400]
+        cls.pictures = np.stack([FITS["stretch"](cv2.imread(str(path)), height, width).pixels for path in paths])
+
+    def _loss(self, chosen: NDArray[np.intp], seen: Images) -> Tensor:
+        rng = np.random.default_rng([self.recipe.seed, self.step])
+        others = self.pictures[rng.integers(len(self.pictures), size=4)]
+        penalty = torch.zeros(())
+        pixels = normalise_pixels(torch.from_numpy(others))
+        with torch.autocast("cpu", self.autocast, enabled=self.autocast is not None):
+            of_teacher, of_student = self.teacher.compute(others), self.student(pixels)
+        for t, s in zip(of_teacher, of_student, strict=True):
+            penalty = penalty + torch.relu(self.FAR - normalised_distance(t, s)).mean()
+        return super()._loss(chosen, seen) + self.WEIGHT * penalty
+
+
+class Jittered(Trainer):
+    """Light varied by 10 % and place by 2 %, as under a fixed camera; the teacher sees it too."""
+
+    def _batches(self, order: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.intp], Images]]:
+        for number, (chosen, seen) in enumerate(super()._batches(order)):
+            rng = np.random.default_rng([self.recipe.seed, self.epoch, number, 1])
+            moves = [
+                (rng.uniform(0.9, 1.1), np.float32([[1, 0, x], [0, 1, y]]))
+                for x, y in rng.uniform(-0.02, 0.02, (len(seen), 2)) * seen.shape[1:3]
+            ]
+            clean = np.array(self.images[chosen])
+            self._clean, jittered = (
+                np.stack([_moved(image, *move) for image, move in zip(images, moves, strict=True)])
+                for images in (clean, seen)
+            )
+            yield chosen, jittered
+
+    def _loss(self, chosen: NDArray[np.intp], seen: Images) -> Tensor:
+        self.teacher.of = lambda _: self.teacher.compute(self._clean)  # type: ignore[method-assign]
+        return super()._loss(chosen, seen)
+
+
+def _moved(image: NDArray[np.uint8], light: float, place: NDArray[np.float32]) -> NDArray[np.uint8]:
+    moved = cv2.warpAffine(image, place, image.shape[1::-1], borderMode=cv2.BORDER_REFLECT_101)
+    return np.clip(moved * light, 0, 255).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A recipe. says: what it is, for the table. side: of the square that has as many pixels as the model."""
+
+    says: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    trainer: type[Trainer] = Trainer
+    side: int = 256
+    fit: Fit = "letterbox"
+    share: float = 1.0
+    train: Callable[[Dataset, Weights, int, int], Weights] | None = None
+
+    def student(self, dataset: Dataset, teacher: Weights, seen: int, seed: int, work: Path) -> Weights:
+        """Train on the dataset until share * seen images have been shown."""
+        seen = round(self.share * seen)
+        if self.train:
+            return self.train(dataset, teacher, seen, seed)
+        recipe = Recipe(max(1, round(seen / len(dataset.train))), seed, **self.changes)
+        images = np.array(dataset.images[dataset.train])
+        trainer = self.trainer(images, dataset.shown[dataset.train], teacher, recipe)
+        for _ in trainer.run(work / "checkpoint"):
+            pass
+        return trainer.student_weights()
+
+
+def _authors(dataset: Dataset, teacher: Weights, seen: int, seed: int) -> Weights:
+    images = np.array(dataset.images)
+    return authors_student(images[dataset.train], images[dataset.held_out], teacher, seen, seed)
+
+
+VARIANTS = {
+    "default": Variant("uadx's recipe"),
+    "authors": Variant("the authors' recipe", fit="stretch", train=_authors),
+    "stretch": Variant("images squashed to a square, not letterboxed", fit="stretch"),
+    "clean": Variant("student sees no drawn defects", {"corrupted": 0.0}),
+    "corrupted": Variant("student sees drawn defects on all images", {"corrupted": 1.0}),
+    "mean": Variant("loss of all positions", {"hard_fraction": 1.0}),
+    "hardest": Variant("loss of the hardest 2 %", {"hard_fraction": 0.02}),
+    "constant": Variant("constant rate", trainer=ConstantRate),
+    "last": Variant("no averaging of weights", {"averaging": 0.0}),
+    "others": Variant("kept away from the teacher on photographs", trainer=OtherPictures),
+    "jittered": Variant("light and place varied", trainer=Jittered),
+    "half": Variant("half of the images seen", share=0.5),
+    "double": Variant("twice the images seen", share=2.0),
+    "320": Variant("as many pixels as 320 x 320", side=320),
+    "384": Variant("as many pixels as 384 x 384", side=384),
+}
