@@ -23,7 +23,7 @@ from uadx.train.build import Progress, TrainOptions, train
 
 class _Lines(Progress):
     def epoch(self, epoch: Epoch) -> None:
-        print(f"epoch {epoch.number}/{epoch.epochs}: loss {epoch.loss:.4f}, held out {epoch.held_out:.4f}", flush=True)
+        print(f"epoch {epoch.number}/{epoch.epochs}: loss {epoch.loss:.4f}", flush=True)
 
 
 def main() -> None:

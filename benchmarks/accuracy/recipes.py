@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from scorings import SCORINGS, Scored, of_paper
+from splits import false_alarms
 from variants import VARIANTS, OtherPictures, Variant
 
 from uadx.evaluation.layout import GOOD, kind_of, read_mask
@@ -57,11 +58,33 @@ def measure(
         held_out = np.array(dataset.images[dataset.held_out])
         shown = [tuple(part) for part in dataset.shown[dataset.held_out].tolist()]
         spoilt, shown_spoilt = pasted(held_out, shown, seed)
-        good_maps = level_maps(model, held_out)
-        scoring = scaled(good_maps, level_maps(model, spoilt), [*shown, *shown_spoilt], (height, width))
+        good_maps, spoilt_maps = level_maps(model, held_out), level_maps(model, spoilt)
+        scoring = scaled(good_maps, spoilt_maps, [*shown, *shown_spoilt], (height, width))
         tested = _Tested(data, variant, height, width)
         maps = level_maps(model, tested.pixels)
         trained = {"data": data.name, "variant": name, "seed": seed, "images": len(dataset.train), "seconds": seconds}
+        if os.environ.get("UADX_KEEP"):
+            kept = {
+                f"{part}_{level}": value
+                for part, of in (("good", good_maps), ("spoilt", spoilt_maps), ("test", maps))
+                for level, value in of.items()
+            }
+            np.savez(
+                f"{os.environ['UADX_KEEP']}/{name}_{seed}_{seen}.npz",
+                kinds=tested.kinds,
+                shown_test=np.array(tested.shown),
+                shown_good=np.array(shown),
+                shown_spoilt=np.array(shown_spoilt),
+                held=held_out,
+                model=np.frombuffer(model.read_bytes(), np.uint8),
+                **kept,
+            )
+        trained["weights"] = [level.weight for _, level in sorted(scoring.levels.items())]
+        if name == "default":
+            unseen = np.flatnonzero(tested.kinds == GOOD)
+            both = {level: np.concatenate([good_maps[level], maps[level][unseen]]) for level in maps}
+            parts = [*shown, *(tested.shown[index] for index in unseen)]
+            trained["false_alarms"] = false_alarms(both, parts, spoilt_maps, shown_spoilt, (height, width), len(shown))
         ways = {"paper": of_paper} if variant.train else SCORINGS
         for way, score in ways.items():
             scored = score(maps, scoring, tested.shown, (height, width))

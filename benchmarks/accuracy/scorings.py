@@ -79,6 +79,6 @@ SCORINGS: dict[str, Way] = {
     "smoothed by 4 cells": partial(fused, smoothing=4.0),
     "maximum": partial(fused, top_fraction=0.0),
     "top 0.5 %": partial(fused, top_fraction=0.005),
-    "top 2 %": partial(fused, top_fraction=0.02),
+    "top 1 %": partial(fused, top_fraction=0.01),
     "top 5 %": partial(fused, top_fraction=0.05),
 }

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from uadx.images.preprocess import FITS, Fit
-from uadx.stfpm.network import normalise_pixels, normalised_distance
-from uadx.stfpm.training import Images, Recipe, Trainer
+from uadx.stfpm.network import Trunk, normalise_pixels, normalised_distance
+from uadx.stfpm.training import BEGUN_AS_TEACHER, Images, Recipe, Trainer
 from uadx.stfpm.weights import Weights
 from uadx.train.dataset import Dataset
 
@@ -26,6 +26,36 @@ class ConstantRate(Trainer):
 
     def _schedule(self) -> float:
         return 1.0
+
+
+class FromNothing(Trainer):
+    """The student begins with random weights in all of its layers."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        torch.manual_seed(self.recipe.seed)
+        fresh = Trunk().state_dict()
+        self.student.load_state_dict(fresh)
+        self.average.load_state_dict(fresh)
+
+
+class BegunFurther(Trainer):
+    """The student begins with the teacher's weights in layer2 too."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        of_teacher = self.teacher.trunk.layer2.state_dict()
+        self.student.layer2.load_state_dict(of_teacher)
+        self.average.layer2.load_state_dict(of_teacher)
+
+
+class Shared(Trainer):
+    """The first layers stay the teacher's: less to train, and less to compute in use."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        for part in BEGUN_AS_TEACHER:
+            self.student.get_submodule(part).requires_grad_(False).eval()
 
 
 class OtherPictures(Trainer):
@@ -119,6 +149,12 @@ VARIANTS = {
     "hardest": Variant("loss of the hardest 2 %", {"hard_fraction": 0.02}),
     "constant": Variant("constant rate", trainer=ConstantRate),
     "last": Variant("no averaging of weights", {"averaging": 0.0}),
+    "random": Variant("student begins with random weights", trainer=FromNothing),
+    "further": Variant("student begins with the teacher's layer2 too", trainer=BegunFurther),
+    "shared": Variant("the teacher's first layers stay the student's", trainer=Shared),
+    "batch16": Variant("batches of 16", {"batch_size": 16}),
+    "batch4": Variant("batches of 4", {"batch_size": 4}),
+    "rate2": Variant("twice the rate", {"learning_rate": 2e-3}),
     "others": Variant("kept away from the teacher on photographs", trainer=OtherPictures),
     "jittered": Variant("light and place varied", trainer=Jittered),
     "half": Variant("half of the images seen", share=0.5),

@@ -1,4 +1,4 @@
-"""How far a level is trusted follows from how well it finds pasted defects, not from the order of the levels."""
+"""layer3 is trusted most, unless another level clearly finds pasted defects better."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from uadx.scoring.fusion import LevelScale, Scoring
-from uadx.train.trust import LEAST, MOST, level_weights, pasted
+from uadx.train.trust import LEAST, MOST, PRIOR, level_weights, pasted
 
 SIDES = {"level1": 64, "level2": 32, "level3": 16}
 SCORING = Scoring(levels={name: LevelScale(0.5, 1.0) for name in SIDES})
@@ -23,11 +23,20 @@ def maps(count: int, seed: int, seeing: str | None = None) -> dict[str, np.ndarr
 
 
 @pytest.mark.parametrize("seeing", list(SIDES))
-def test_the_level_that_sees_the_defects_is_trusted(seeing):
-    weights = level_weights(SCORING, maps(30, 0), maps(40, 1, seeing), [(256, 256)] * 70, (256, 256))
+def test_the_only_level_that_sees_the_defects_is_trusted(seeing):
+    good, spoilt = maps(30, 0), maps(40, 1, seeing)
+    for part in (good, spoilt):
+        part[seeing] *= 0.3  # what the others add is enough to hide it
+    weights = level_weights(SCORING, good, spoilt, [(256, 256)] * 70, (256, 256))
     assert weights[seeing] == 1
+    assert all(weight <= 0.5 for name, weight in weights.items() if name != seeing)
     assert set(weights) == set(SIDES)
     assert all(0 <= weight <= 1 for weight in weights.values())
+
+
+def test_where_all_levels_see_the_defects_layer3_is_trusted_most():
+    spoilt = {name: maps(40, 1, name)[name] for name in SIDES}
+    assert level_weights(SCORING, maps(30, 0), spoilt, [(256, 256)] * 70, (256, 256)) == PRIOR
 
 
 def test_a_level_that_is_noisy_on_good_images_is_left_out():

@@ -40,7 +40,7 @@ class Scoring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     levels: dict[str, LevelScale]
     smoothing: float = 1.0
-    top_fraction: float = 0.01
+    top_fraction: float = 0.02
 
 
 def fuse_quantile(maps: Maps, scoring: Scoring) -> NDArray[np.float32]:

@@ -23,7 +23,7 @@ class TeacherFeatures:
     def __init__(
         self, teacher: Trunk, images: NDArray[np.uint8], device: torch.device, autocast: torch.dtype | None
     ) -> None:
-        self._teacher, self._images, self._device, self._autocast = teacher, images, device, autocast
+        self.trunk, self._images, self._device, self._autocast = teacher, images, device, autocast
         self._kept: list[Tensor] = []
 
     def keep(self) -> None:
@@ -57,5 +57,5 @@ class TeacherFeatures:
         """Those of any images of that form."""
         pixels = normalise_pixels(torch.from_numpy(np.array(images)).to(self._device))
         with torch.autocast(self._device.type, self._autocast, enabled=self._autocast is not None):
-            features: list[Tensor] = self._teacher(pixels)
+            features: list[Tensor] = self.trunk(pixels)
         return features

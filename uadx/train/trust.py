@@ -1,13 +1,16 @@
-"""How far each level is to be trusted for a product: by how well it finds defects pasted on held-out good images.
+"""How far each level is to be trusted for a product: layer3 most, unless defects pasted on good images say otherwise.
 
 Which level sees a product's defects depends on the product: fine scratches show in layer1, a wrong part in layer3, and
-a level that is noisy on good images hides what the others found. Defects of a test set must not decide that; drawn
-ones may, since good images are all that they need.
+a level that is noisy on good images hides what the others found. Defects of a test set must not decide that. Drawn
+ones may, since good images are all that they need, but the lower levels find drawn edges better than real damage: where
+all levels rank drawn defects alike, layer3 was seen to rank real ones best by far (docs/accuracy.md). So it takes a
+clear lead to move the weights away from PRIOR.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -22,10 +25,11 @@ LevelMaps: TypeAlias = Mapping[str, NDArray[np.float32]]
 
 LEAST, MOST = 96, 256
 """Pictures with pasted defects: enough to tell levels apart, and few enough to take seconds."""
+PRIOR = {"level1": 0.25, "level2": 0.25, "level3": 1.0}
 STEPS = (0.0, 0.25, 0.5, 1.0)
 """Weights that are tried for each level."""
-NEAR = 0.004
-"""Weights whose AUROC is this near the best are averaged, so that the choice does not hang on a single picture."""
+LEAD = 0.02
+"""AUROC by which other weights must rank drawn defects better before they replace those nearer to PRIOR."""
 
 
 def pasted(
@@ -46,7 +50,7 @@ def pasted(
 def level_weights(
     scoring: Scoring, good: LevelMaps, spoilt: LevelMaps, shown: Sequence[tuple[int, int]], size: tuple[int, int]
 ) -> dict[str, float]:
-    """A weight for each level, 0..1: those that rank spoilt images best above good ones.
+    """A weight for each level, 0..1: of those that rank spoilt above good images nearly best, the nearest to PRIOR.
 
     good, spoilt: level maps by name. shown: the part of each image that shows something, the good ones' first.
     size: the model's input. Heights and widths in pixels.
@@ -65,15 +69,19 @@ def level_weights(
         )
         for name in names
     ]
-    found: list[tuple[float, NDArray[np.float64]]] = []
+    found: list[tuple[float, tuple[float, ...]]] = []
     for weights in itertools.product(STEPS, repeat=len(names)):
         if max(weights) == max(STEPS):  # others are the same in another unit
             fused = (_weighted(weights, maps) for maps in zip(*alone, strict=True))
             scores = np.array([top_mean(one, scoring.top_fraction) for one in fused])
-            found.append((auroc(labels, scores), np.array(weights)))
-    best = max(area for area, _ in found)
-    mean = np.mean([weights for area, weights in found if area >= best - NEAR], axis=0)
-    return {name: round(float(weight), 3) for name, weight in zip(names, mean / mean.max(), strict=True)}
+            found.append((auroc(labels, scores), weights))
+    enough = max(area for area, _ in found) - LEAD
+    chosen = min((weights for area, weights in found if area >= enough), key=lambda weights: _apart(weights, names))
+    return dict(zip(names, chosen, strict=True))
+
+
+def _apart(weights: Sequence[float], names: Sequence[str]) -> float:
+    return math.dist(weights, [PRIOR[name] for name in names])
 
 
 def _weighted(weights: Sequence[float], maps: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
