@@ -37,6 +37,8 @@ from uadx.train.dataset import AREA, fitting_size, read_good_images
 from uadx.train.teacher import load_teacher
 from uadx.train.trust import pasted
 
+SHARED = Path(os.environ.get("UADX_DATA", "../shared/data"))
+
 
 def measure(
     data: Path, name: str, seed: int, images: int | None, teacher_name: str, seen: int
@@ -49,7 +51,8 @@ def measure(
         good = _some(data / "train" / "good", work / "good", images, seed)
         height, width = _size(variant, good)
         dataset = read_good_images(good, work / "images.npy", height, width, seed, fit=FITS[variant.fit])
-        OtherPictures.show(data.parent / "natural_images", height, width)
+        if variant.trainer is OtherPictures:
+            OtherPictures.show(SHARED / "natural_images", height, width)
         began = time.monotonic()
         student = variant.student(dataset, teacher, seen, seed, work)
         seconds = time.monotonic() - began
@@ -166,9 +169,7 @@ def _mean_and_spread(values: list[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("variants", nargs="*", choices=[[], *VARIANTS], metavar="VARIANT")
-    parser.add_argument(
-        "--data", type=Path, default=Path(os.environ.get("UADX_DATA", "../shared/data")) / "magnetic_tile"
-    )
+    parser.add_argument("--data", type=Path, default=SHARED / "magnetic_tile")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--images", type=int)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
