@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from uadx.stfpm import graph
+from uadx.stfpm.difficulty import Difficulty
 from uadx.stfpm.reference import level_maps
-from uadx.stfpm.weights import convolutions
+from uadx.stfpm.weights import LEVELS, convolutions
 from uadx.testing.golden import MODELS
 
 F64 = NDArray[np.float64]
@@ -108,7 +109,10 @@ def _stfpm() -> tuple[bytes, dict[str, NDArray[np.generic]]]:
     teacher, student = _trunk(random), _trunk(random)
     # near its teacher, as a trained student is
     student = {name: np.float16(0.9) * teacher[name] + np.float16(0.1) * student[name] for name in teacher}
-    return graph.build(teacher, student, 32, 48), {"image": image, **_rounded(level_maps(image, teacher, student))}
+    channels = [len(teacher[f"{level}.1.conv2.bias"]) for level in LEVELS]
+    difficulties = [Difficulty(random.normal(0, 0.02, count).astype(np.float32), -0.01) for count in channels]
+    maps = level_maps(image, teacher, student, difficulties)
+    return graph.build(teacher, student, difficulties, 32, 48), {"image": image, **_rounded(maps)}
 
 
 def _trunk(random: np.random.Generator) -> dict[str, NDArray[np.float16]]:

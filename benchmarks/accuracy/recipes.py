@@ -2,6 +2,7 @@
 
     python benchmarks/accuracy/recipes.py --data ../shared/data/magnetic_tile --output trained/ default authors
     python benchmarks/accuracy/figures.py --data ../shared/data/magnetic_tile trained/
+    python benchmarks/accuracy/tables.py
 
 What has its file already is not trained again. --images takes some of the good images only. Variants: variants.py; all,
 where none is named.
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from trained import Seen, Trained
 from variants import VARIANTS, OtherPictures, Variant
@@ -25,10 +27,11 @@ from uadx.images.decode import load as decoded
 from uadx.images.preprocess import FITS
 from uadx.images.sources import expand
 from uadx.stfpm import graph
+from uadx.stfpm.network import Trunk
 from uadx.train.build import IMAGES_SEEN
 from uadx.train.calibrate import level_maps
 from uadx.train.dataset import AREA, fitting_size, read_good_images
-from uadx.train.teacher import load_teacher
+from uadx.train.teacher import TeacherWeights, load_teacher
 from uadx.train.trust import pasted
 
 SHARED = Path(os.environ.get("UADX_DATA", "../shared/data"))
@@ -37,7 +40,8 @@ SHARED = Path(os.environ.get("UADX_DATA", "../shared/data"))
 def train(data: Path, name: str, seed: int, images: int | None, teacher_name: str, seen: int) -> Trained:
     """Train one variant once, and run it on the held-out, the spoilt and the labelled images."""
     variant = VARIANTS[name]
-    teacher = load_teacher(teacher_name).weights
+    given = _teacher(teacher_name)
+    teacher = given.weights
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         good = _some(data / "train" / "good", work / "good", images, seed)
@@ -46,10 +50,10 @@ def train(data: Path, name: str, seed: int, images: int | None, teacher_name: st
         if variant.trainer is OtherPictures:
             OtherPictures.show(SHARED / "natural_images", height, width)
         began = time.monotonic()
-        student = variant.student(dataset, teacher, seen, seed, work)
+        student, difficulties = variant.student(dataset, teacher, seen, seed, work)
         seconds = time.monotonic() - began
         model = work / "stfpm.onnx"
-        model.write_bytes(graph.build(teacher, student, height, width))
+        model.write_bytes(graph.build(teacher, student, difficulties, height, width))
 
         def run(pixels: NDArray[np.uint8], shown: list[tuple[int, int]]) -> Seen:
             return Seen(level_maps(model, pixels), shown)
@@ -64,7 +68,7 @@ def train(data: Path, name: str, seed: int, images: int | None, teacher_name: st
             {
                 "data": data.name,
                 "images": len(dataset.train) + len(dataset.held_out),
-                "teacher": Path(teacher_name).stem,
+                "teacher": given.id,
                 "seen": round(variant.share * seen),
                 "variant": name,
                 "seed": seed,
@@ -75,6 +79,14 @@ def train(data: Path, name: str, seed: int, images: int | None, teacher_name: st
             run(*pasted(held_out, shown, seed)),
             run(np.stack([one.pixels for one in tested]), [one.content for one in tested]),
         )
+
+
+def _teacher(name: str) -> TeacherWeights:
+    """What `uadx train --teacher` takes, or "random": a network that was taught nothing."""
+    if name != "random":
+        return load_teacher(name)
+    torch.manual_seed(0)
+    return TeacherWeights(name, Trunk().folded())
 
 
 def _size(variant: Variant, good: Path) -> tuple[int, int]:
@@ -102,7 +114,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of the files")
     parser.add_argument("--images", type=int)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--teacher", default="default")
+    parser.add_argument("--teacher", default="default", help="as for uadx train, or random")
     parser.add_argument("--seen", type=int, default=IMAGES_SEEN)
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from uadx.images.preprocess import FITS, Fit
+from uadx.stfpm.difficulty import Difficulty
 from uadx.stfpm.network import Trunk, normalise_pixels, normalised_distance
 from uadx.stfpm.training import BEGUN_AS_TEACHER, Images, Recipe, Trainer
-from uadx.stfpm.weights import Weights
+from uadx.stfpm.weights import LEVELS, Weights, blocks
 from uadx.train.dataset import Dataset
 
 
@@ -111,7 +112,8 @@ def _moved(image: NDArray[np.uint8], light: float, place: NDArray[np.float32]) -
 
 @dataclass(frozen=True)
 class Variant:
-    """A recipe. says: what it is, for the table. side: of the square that has as many pixels as the model."""
+    """A recipe. says: what it is, for the table. side: of the square that has as many pixels as the model. plain: the
+    distance stays as it is, however hard a position is."""
 
     says: str
     changes: Mapping[str, Any] = field(default_factory=dict)
@@ -120,18 +122,21 @@ class Variant:
     fit: Fit = "letterbox"
     share: float = 1.0
     train: Callable[[Dataset, Weights, int, int], Weights] | None = None
+    plain: bool = False
 
-    def student(self, dataset: Dataset, teacher: Weights, seen: int, seed: int, work: Path) -> Weights:
+    def student(
+        self, dataset: Dataset, teacher: Weights, seen: int, seed: int, work: Path
+    ) -> tuple[Weights, list[Difficulty]]:
         """Train on the dataset until share * seen images have been shown."""
         seen = round(self.share * seen)
         if self.train:
-            return self.train(dataset, teacher, seen, seed)
+            return self.train(dataset, teacher, seen, seed), NO_DIFFICULTIES
         recipe = Recipe(max(1, round(seen / len(dataset.train))), seed, **self.changes)
         images = np.array(dataset.images[dataset.train])
         trainer = self.trainer(images, dataset.shown[dataset.train], teacher, recipe)
         for _ in trainer.run(work / "checkpoint"):
             pass
-        return trainer.student_weights()
+        return trainer.student_weights(), NO_DIFFICULTIES if self.plain else trainer.difficulties()
 
 
 def _authors(dataset: Dataset, teacher: Weights, seen: int, seed: int) -> Weights:
@@ -139,8 +144,10 @@ def _authors(dataset: Dataset, teacher: Weights, seen: int, seed: int) -> Weight
     return authors_student(images[dataset.train], images[dataset.held_out], teacher, seen, seed)
 
 
+NO_DIFFICULTIES = [Difficulty.none(block.conv2.outputs) for block, _ in map(blocks, LEVELS)]
 VARIANTS = {
     "default": Variant("uadx's recipe"),
+    "plain": Variant("difficulty left in the distance", plain=True),
     "authors": Variant("the authors' recipe", fit="stretch", train=_authors),
     "stretch": Variant("images squashed to a square, not letterboxed", fit="stretch"),
     "clean": Variant("student sees no drawn defects", {"corrupted": 0.0}),

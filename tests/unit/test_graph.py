@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from uadx.stfpm import reference, weights
+from uadx.stfpm.difficulty import Difficulty
 
 onnx = pytest.importorskip("onnx", reason="onnx comes with the test extra")
 
 SIZE = (64, 96)
+NONE = [Difficulty.none(count) for count in (64, 128, 256)]
 
 
 def random_trunk(seed):
@@ -27,10 +29,16 @@ def trunks():
 
 
 @pytest.fixture(scope="module")
-def model(trunks):
+def difficulties():
+    rng = np.random.default_rng(3)
+    return [Difficulty(rng.normal(0, 0.05, count).astype(np.float32), 0.02) for count in (64, 128, 256)]
+
+
+@pytest.fixture(scope="module")
+def model(trunks, difficulties):
     from uadx.stfpm.graph import build
 
-    return build(*trunks, *SIZE)
+    return build(*trunks, difficulties, *SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +47,8 @@ def images():
 
 
 @pytest.fixture(scope="module")
-def expected(trunks, images):
-    return reference.level_maps(images, *trunks)
+def expected(trunks, images, difficulties):
+    return reference.level_maps(images, *trunks, difficulties)
 
 
 def run_onnxruntime(model, images):
@@ -72,13 +80,13 @@ def test_levels_have_a_quarter_an_eighth_and_a_sixteenth_of_the_size(expected):
 
 
 def test_a_student_that_repeats_its_teacher_is_at_distance_zero(trunks, images):
-    same = reference.level_maps(images[:1], trunks[0], trunks[0])
+    same = reference.level_maps(images[:1], trunks[0], trunks[0], NONE)
     assert all(value.max() == 0 for value in same.values())
 
 
 def test_distances_lie_between_zero_and_two(trunks, images):
     opposite = {name: -value for name, value in trunks[0].items()}
-    for value in reference.level_maps(images[:1], trunks[0], opposite).values():
+    for value in reference.level_maps(images[:1], trunks[0], opposite, NONE).values():
         assert value.min() >= 0
         assert value.max() <= 2
 
@@ -112,10 +120,18 @@ def test_weights_are_stored_in_float16_and_found_again_by_name(model, trunks):
         np.testing.assert_array_equal(student[name], value)
 
 
-def test_the_same_weights_give_the_same_file(trunks, model):
+def test_the_same_weights_give_the_same_file(trunks, difficulties, model):
     from uadx.stfpm.graph import build
 
-    assert build(*trunks, *SIZE) == model
+    assert build(*trunks, difficulties, *SIZE) == model
+
+
+def test_difficulties_are_found_again_in_the_model(model, difficulties):
+    from uadx.stfpm.graph import difficulties as found
+
+    for one, again in zip(difficulties, found(model), strict=True):
+        np.testing.assert_array_equal(again.weight, one.weight)
+        assert again.offset == pytest.approx(one.offset)
 
 
 def test_folding_and_unfolding_batch_norms_changes_nothing(trunks):

@@ -6,10 +6,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'uadx[torch]'")
 
 from uadx.stfpm import reference  # noqa: E402
+from uadx.stfpm.difficulty import Difficulty  # noqa: E402
 from uadx.stfpm.network import Trunk, normalise_pixels, normalised_distance  # noqa: E402
 from uadx.stfpm.training import Recipe, Trainer, hard_loss  # noqa: E402
 
 RECIPE = Recipe(epochs=3, batch_size=4, seed=1)
+NONE = [Difficulty.none(count) for count in (64, 128, 256)]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def test_the_torch_network_is_the_reference_network(teacher, images):
     from uadx.stfpm.weights import unfold
 
     first.load(unfold(teacher))
-    expected = reference.level_maps(images[:2], teacher, student.folded())
+    expected = reference.level_maps(images[:2], teacher, student.folded(), NONE)
     with torch.no_grad():
         pixels = normalise_pixels(torch.from_numpy(images[:2]))
         for (name, value), t, s in zip(expected.items(), first(pixels), student(pixels), strict=True):
@@ -96,6 +98,23 @@ def test_the_same_seed_gives_the_same_student_and_another_seed_another(images, t
     first, again, other = students
     assert all(np.array_equal(first[name], again[name]) for name in first)
     assert not np.array_equal(first["conv1.weight"], other["conv1.weight"])
+
+
+def test_the_difficulties_take_off_what_is_far_on_all_good_images(images, teacher, tmp_path):
+    training = trainer(images, teacher)
+    list(training.run(tmp_path / "state"))
+    student = training.student_weights()
+    plain = reference.level_maps(images[:8], teacher, student, NONE)
+    rest = reference.level_maps(images[:8], teacher, student, training.difficulties())
+    for level, distance in plain.items():
+        assert rest[level].std() < 0.95 * distance.std()  # of so few images little is believed
+        assert rest[level].mean() == pytest.approx(distance.mean(), rel=0.1)
+
+
+def test_an_unfinished_training_has_neither_student_nor_difficulties(images, teacher):
+    for part in (trainer(images, teacher).student_weights, trainer(images, teacher).difficulties):
+        with pytest.raises(RuntimeError, match="the training is at epoch 0 of 3"):
+            part()
 
 
 def test_a_training_taken_up_from_its_checkpoint_ends_as_if_it_had_never_stopped(images, teacher, tmp_path):

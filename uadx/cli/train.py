@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     help="A folder of good images, or MVTec layout (DIR/train/good).",
 )
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Bundle directory, or a .zip.")
-@click.option("--epochs", type=click.IntRange(1), help="Default: as many as show the student 9,600 images.")
+@click.option("--epochs", type=click.IntRange(1), help="Default: as many as show the student 6,400 images.")
 @click.option(
     "--image-size",
     metavar="N|HxW",
@@ -89,17 +90,28 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _report(manifest: Manifest, output: Path) -> None:
-    from uadx.scoring.calibration import Calibration
+    from uadx.scoring.calibration import DEFAULT_FPR, Calibration
 
     calibration = Calibration(manifest.calibration["quantile"])
-    training = manifest.training
+    training, rate = manifest.training, manifest.default_fpr
     click.echo(
         f"trained on {training.images} good images, calibrated on {len(training.held_out)} held out: "
-        f"threshold {calibration.threshold(manifest.default_fpr):.4g} "
-        f"for a false-alarm rate of {manifest.default_fpr:.2g}"
+        f"threshold {calibration.threshold(rate):.4g} for a false-alarm rate of {rate:.2g}"
     )
-    click.echo(
-        f"these images certify rates of {calibration.lowest_fpr:.2g} and more; "
-        f"for 1 in 1,000 hold out 999 (train on 4,995)"
-    )
+    if rate > DEFAULT_FPR:
+        click.echo(
+            f"so few certify no lower rate; {DEFAULT_FPR:g} takes {_images_for(DEFAULT_FPR)} good images to train on"
+        )
+    else:
+        click.echo(
+            f"they certify rates of {calibration.lowest_fpr:.2g} and more; "
+            f"0.001 takes {_images_for(0.001)} good images to train on"
+        )
     click.echo(f"next: uadx run --model {output} --input DIR")
+
+
+def _images_for(rate: float) -> int:
+    """Good images of which the held-out share certifies a false-alarm rate."""
+    from uadx.train.dataset import HELD_OUT
+
+    return math.ceil((math.ceil(1 / rate - 1e-9) - 1) / HELD_OUT - 1e-9)

@@ -1,1 +1,1 @@
-"""From level distance maps to a verdict: fusion, image score, calibration, regions. One code for every backend."""
+"""From level maps to a verdict: fusion, image score, calibration, regions. One code for every backend."""

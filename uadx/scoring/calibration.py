@@ -20,7 +20,7 @@ DEFAULT_FPR = 0.01
 @dataclass(frozen=True)
 class Thresholds:
     """image: the image score above which an image is NG. pixel: the value of the anomaly map above which a pixel is
-    part of a defect; at least `image`, since a score is a mean of map values."""
+    part of a defect; at least `image`, since no score is above its map's maximum."""
 
     image: float
     pixel: float

@@ -1,4 +1,4 @@
-"""Level distance maps -> one anomaly map at feature scale, and the anomaly map -> one image score.
+"""Level maps -> one anomaly map at feature scale, and the anomaly map -> one image score.
 
 Resizing and smoothing are linear and separable, so each level takes two small matrix products for a whole batch;
 nothing here depends on how images were grouped into batches.
@@ -21,7 +21,7 @@ Maps: TypeAlias = Mapping[str, NDArray[np.float32]]
 
 
 class LevelScale(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a level looks like on held-out good images: two quantiles of its distances, mapped to 0 and 1.
+    """What a level looks like on held-out good images: two quantiles of its values, mapped to 0 and 1.
 
     weight: how far it is trusted, 0..1 (see uadx.train.trust).
     """
@@ -40,7 +40,7 @@ class Scoring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     levels: dict[str, LevelScale]
     smoothing: float = 1.0
-    top_fraction: float = 0.02
+    top_fraction: float = 0.03
 
 
 def fuse_quantile(maps: Maps, scoring: Scoring) -> NDArray[np.float32]:
@@ -69,8 +69,8 @@ def scaled_level(
 def fuse_product(maps: Maps, height: int, width: int) -> NDArray[np.float32]:
     """Product of the levels, each resized to the model's input size: [N, height, width].
 
-    The paper's formula (Wang et al., BMVC 2021, equation 5). PaddleX leaves out the factor 0.5 of each level's
-    distance, so its values are 8 times these.
+    The paper's formula (Wang et al., BMVC 2021, equation 5), on level maps that are less what good images show too
+    (uadx.stfpm.difficulty).
     """
     product = np.ones((1, height, width), np.float32)
     for level in maps.values():

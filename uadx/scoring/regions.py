@@ -26,7 +26,7 @@ class Region:
 def find_regions(anomaly_map: NDArray[np.float32], threshold: float) -> list[Region]:
     """Components (8-connected) of anomaly_map [H, W] above the threshold, the highest score first.
 
-    For images that are anomalous: their score is a mean of map values, so some value lies above the threshold. Where
+    For images that are anomalous: no score is above its map's maximum, so some value lies above the threshold. Where
     upsampling flattened a narrow peak below it, the peak's own pixel is the region.
     """
     above = (anomaly_map > threshold).astype(np.uint8)

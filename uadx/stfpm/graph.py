@@ -1,4 +1,4 @@
-"""The exported STFPM graph: uint8 NHWC RGB in, three level distance maps out, in a dozen plain ONNX operators.
+"""The exported STFPM graph: uint8 NHWC RGB in, three level maps out, in a dozen plain ONNX operators.
 
 Built node by node instead of traced, so that it is the same file whatever torch is installed and every vendor
 compiler takes it: one opset entry, no shape arithmetic, batch norms folded, `x / sqrt(sum(x^2) + eps)` with an eps
@@ -7,7 +7,7 @@ that survives float16 (1e-4). Weights are stored as float16 and cast once when t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from uadx.stfpm.difficulty import Difficulty
 from uadx.stfpm.reference import IMAGENET_MEAN, IMAGENET_STD, NORM_EPS
 from uadx.stfpm.weights import LEVELS, STEM, Conv, blocks
 
@@ -80,23 +81,32 @@ class _Graph:
         norm = self.node("Sqrt", [self.node("Add", [total, "norm_eps"], f"{name}/eps")], f"{name}/norm")
         return self.node("Mul", [x, self.node("Reciprocal", [norm], f"{name}/inverse")], f"{name}/unit")
 
-    def distance(self, teacher: str, student: str, output: str) -> str:
+    def level(self, teacher: str, student: str, difficulty: Difficulty, output: str) -> str:
+        """The distance less the difficulty, not below 0."""
         difference = self.node("Sub", [teacher, student], f"{output}/difference")
         squares = self.node("Mul", [difference, difference], f"{output}/squares")
         total = self.node("ReduceSum", [squares, "channel_axis"], f"{output}/sum", keepdims=0)
-        return self.node("Mul", [total, "half"], output)
+        distance = self.node("Mul", [total, "half"], f"{output}/distance")
+        weight = self.constant(f"{output}.weight", difficulty.weight.astype(np.float32).reshape(1, -1, 1, 1))
+        offset = self.constant(f"{output}.offset", np.array(difficulty.offset, np.float32))
+        weighted = self.node("Mul", [teacher, weight], f"{output}/weighted")
+        difficult = self.node("ReduceSum", [weighted, "channel_axis"], f"{output}/difficulty", keepdims=0)
+        rest = self.node("Sub", [self.node("Add", [distance, offset], f"{output}/raised"), difficult], f"{output}/rest")
+        return self.node("Relu", [rest], output)
 
 
 def build(
     teacher: Mapping[str, NDArray[np.floating]],
     student: Mapping[str, NDArray[np.floating]],
+    difficulties: Sequence[Difficulty],
     height: int,
     width: int,
 ) -> bytes:
-    """Serialise the ONNX model from two folded trunks (see uadx.stfpm.weights.fold).
+    """Serialise the ONNX model from two folded trunks (see uadx.stfpm.weights.fold) and the levels' difficulties.
 
     Input `image` uint8 [N, height, width, 3] RGB; outputs `level1`, `level2`, `level3` float32
-    [N, height / 4, width / 4], [.. / 8], [.. / 16] with values in 0..2. height and width: multiples of 16.
+    [N, height / 4, width / 4], [.. / 8], [.. / 16]: the distance (0..2) less the difficulty, not below 0. height and
+    width: multiples of 16.
     """
     graph = _Graph()
     graph.constant("channel_axis", np.array([1], np.int64))
@@ -110,8 +120,8 @@ def build(
     of_teacher = graph.trunk(nchw, "teacher", teacher)
     of_student = graph.trunk(nchw, "student", student)
     outputs = []
-    for number, level in enumerate(LEVELS, 1):
-        graph.distance(of_teacher[level], of_student[level], f"level{number}")
+    for number, (level, difficulty) in enumerate(zip(LEVELS, difficulties, strict=True), 1):
+        graph.level(of_teacher[level], of_student[level], difficulty, f"level{number}")
         shape: list[str | int | None] = ["N", height // STRIDES[level], width // STRIDES[level]]
         outputs.append(helper.make_tensor_value_info(f"level{number}", TensorProto.FLOAT, shape))
     image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", height, width, 3])
@@ -133,3 +143,15 @@ def trunk_weights(model: bytes, network: str) -> dict[str, NDArray[np.floating]]
         for tensor in onnx.load_from_string(model).graph.initializer
         if tensor.name.startswith(prefix)
     }
+
+
+def difficulties(model: bytes) -> list[Difficulty]:
+    """The levels' difficulties from an exported model."""
+    tensors = {tensor.name: tensor for tensor in onnx.load_from_string(model).graph.initializer}
+    return [
+        Difficulty(
+            numpy_helper.to_array(tensors[f"level{number}.weight"]).ravel(),
+            float(numpy_helper.to_array(tensors[f"level{number}.offset"])),
+        )
+        for number in range(1, len(LEVELS) + 1)
+    ]

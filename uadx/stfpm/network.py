@@ -82,11 +82,12 @@ def normalise_pixels(images: Tensor) -> Tensor:
     return ((images.float() - mean) * scale).permute(0, 3, 1, 2)
 
 
+def unit(features: Tensor) -> Tensor:
+    """Features [N, C, H, W] brought to unit length over the channels, in float32 (see reference.unit)."""
+    features = features.float()
+    return features * torch.rsqrt((features * features).sum(1, keepdim=True) + NORM_EPS)
+
+
 def normalised_distance(teacher: Tensor, student: Tensor) -> Tensor:
     """0.5 * || t/|t| - s/|s| ||^2 per position: [N, C, H, W] twice -> [N, H, W] (see reference.normalised_distance)."""
-
-    def unit(x: Tensor) -> Tensor:
-        x = x.float()
-        return x * torch.rsqrt((x * x).sum(1, keepdim=True) + NORM_EPS)
-
     return 0.5 * (unit(teacher) - unit(student)).square().sum(1)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from uadx.stfpm.difficulty import Difficulty
 from uadx.stfpm.weights import LEVELS, STEM, Conv, blocks
 
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])
@@ -17,16 +18,17 @@ NORM_EPS = 1e-4
 F64 = NDArray[np.float64]
 
 
+def unit(x: F64) -> F64:
+    """Features [N, C, H, W] brought to unit length over the channels, with NORM_EPS under the root."""
+    norm: F64 = np.sqrt((x * x).sum(axis=1, keepdims=True) + NORM_EPS)
+    return x / norm
+
+
 def normalised_distance(teacher: F64, student: F64) -> F64:
     """0.5 * || t/|t| - s/|s| ||^2 over the channels: [N, C, H, W] twice -> [N, H, W], values in 0..2.
 
-    Wang et al., BMVC 2021, equation 2, with NORM_EPS under the root.
+    Wang et al., BMVC 2021, equation 2.
     """
-
-    def unit(x: F64) -> F64:
-        norm: F64 = np.sqrt((x * x).sum(axis=1, keepdims=True) + NORM_EPS)
-        return x / norm
-
     difference = unit(np.asarray(teacher, np.float64)) - unit(np.asarray(student, np.float64))
     distance: F64 = 0.5 * (difference * difference).sum(axis=1)
     return distance
@@ -36,12 +38,19 @@ def level_maps(
     images: NDArray[np.uint8],
     teacher: Mapping[str, NDArray[np.floating]],
     student: Mapping[str, NDArray[np.floating]],
+    difficulties: Sequence[Difficulty],
 ) -> dict[str, F64]:
-    """`level1` to `level3` of uint8 RGB images [N, H, W, 3] and two folded trunks: the exported graph in float64."""
+    """`level1` to `level3` of uint8 RGB images [N, H, W, 3], two folded trunks and the levels' difficulties: the
+    exported graph in float64."""
     pixels = (images.astype(np.float64) / 255 - IMAGENET_MEAN) / IMAGENET_STD
     nchw = pixels.transpose(0, 3, 1, 2)
-    pairs = zip(features(nchw, teacher), features(nchw, student), strict=True)
-    return {f"level{n}": normalised_distance(t, s) for n, (t, s) in enumerate(pairs, 1)}
+    maps = {}
+    for n, (t, s, difficulty) in enumerate(
+        zip(features(nchw, teacher), features(nchw, student), difficulties, strict=True), 1
+    ):
+        difficult = np.einsum("nchw,c->nhw", unit(t), difficulty.weight.astype(np.float64)) - difficulty.offset
+        maps[f"level{n}"] = np.maximum(normalised_distance(t, s) - difficult, 0)
+    return maps
 
 
 def features(x: F64, weights: Mapping[str, NDArray[np.floating]]) -> list[F64]:

@@ -27,16 +27,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from uadx.errors import UadxError, UadxWarning
-from uadx.stfpm.network import Trunk, normalise_pixels, normalised_distance
+from uadx.stfpm.difficulty import Difficulty, DifficultyFit
+from uadx.stfpm.network import Trunk, normalise_pixels, normalised_distance, unit
 from uadx.stfpm.synthetic import paste
-from uadx.stfpm.teacher_features import TeacherFeatures
-from uadx.stfpm.weights import Weights, unfold
+from uadx.stfpm.teacher_features import BATCH, TeacherFeatures
+from uadx.stfpm.weights import LEVELS, Weights, blocks, unfold
 
 Images = NDArray[np.uint8]
 
 STATE_VERSION = 4
 BEGUN_AS_TEACHER = ("conv1", "bn1", "layer1")
 """Layers in which the student begins with the teacher's weights; it takes a third of the time then."""
+MEASURED = 512
+"""Images from which the difficulty is fitted, at the most."""
 SAVE_EVERY = 20.0
 """Seconds between two saves: a small set has thousands of short epochs, and a state weighs 56 MB."""
 
@@ -76,16 +79,21 @@ def hard_loss(distances: list[Tensor], shown: Tensor, fraction: float) -> Tensor
     """
     total = torch.zeros((), device=distances[0].device)
     for distance in distances:
-        rows, columns = (
-            torch.arange(side, device=distance.device) < (part * side - 1e-3).ceil()[:, None]
-            for side, part in zip(distance.shape[1:], shown.unbind(1), strict=True)
-        )
-        inside = (rows[:, :, None] & columns[:, None, :]).flatten(1)
+        inside = _inside(shown, distance).flatten(1)
         ranked = distance.flatten(1).masked_fill(~inside, 0).sort(dim=1, descending=True).values
         count = (fraction * inside.sum(1)).round().clamp_min(1)
         hard = torch.arange(ranked.shape[1], device=ranked.device) < count[:, None]
         total = total + ((ranked * hard).sum(1) / count).mean()
     return total
+
+
+def _inside(shown: Tensor, level: Tensor) -> Tensor:
+    """Which positions of a level [N, h, w] show the image: bool [N, h, w]."""
+    rows, columns = (
+        torch.arange(side, device=level.device) < (part * side - 1e-3).ceil()[:, None]
+        for side, part in zip(level.shape[1:], shown.unbind(1), strict=True)
+    )
+    return rows[:, :, None] & columns[:, None, :]
 
 
 class Trainer:
@@ -143,9 +151,31 @@ class Trainer:
 
     def student_weights(self) -> Weights:
         """The folded student: the moving average at the end of the schedule."""
+        self._check_finished()
+        return self.average.folded()
+
+    @torch.no_grad()
+    def difficulties(self) -> list[Difficulty]:
+        """Of the levels, from the images that taught the student, without drawn defects."""
+        self._check_finished()
+        fits = [DifficultyFit(block.conv2.outputs) for block, _ in map(blocks, LEVELS)]
+        order = np.random.default_rng(self.recipe.seed).permutation(len(self.images))
+        chosen = np.sort(order[:MEASURED])
+        for some in np.array_split(chosen, -(-len(chosen) // BATCH)):
+            images = np.array(self.images[some])
+            pixels = normalise_pixels(torch.from_numpy(images).to(self.device))
+            with torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None):
+                of_student = self.average(pixels)
+            for fit, t, s in zip(fits, self.teacher.compute(images), of_student, strict=True):
+                distance = normalised_distance(t, s)
+                inside = _inside(self.shown[some].to(self.device), distance)
+                features = unit(t).permute(0, 2, 3, 1)[inside]
+                fit.add(features.cpu().numpy(), distance[inside].cpu().numpy(), len(some))
+        return [fit.result() for fit in fits]
+
+    def _check_finished(self) -> None:
         if self.epoch < self.recipe.epochs:
             raise RuntimeError(f"the training is at epoch {self.epoch} of {self.recipe.epochs}")
-        return self.average.folded()
 
     def _batches(self, order: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.intp], Images]]:
         """Indices, and the images as the student sees them; the next batch is drawn while this one is learnt."""

@@ -25,7 +25,7 @@ LevelMaps: TypeAlias = Mapping[str, NDArray[np.float32]]
 
 LEAST, MOST = 96, 256
 """Pictures with pasted defects: enough to tell levels apart, and few enough to take seconds."""
-PRIOR = {"level1": 0.25, "level2": 0.25, "level3": 1.0}
+PRIOR = {"level1": 0.25, "level2": 0.5, "level3": 1.0}
 STEPS = (0.0, 0.25, 0.5, 1.0)
 """Weights that are tried for each level."""
 LEAD = 0.02
