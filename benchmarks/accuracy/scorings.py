@@ -66,6 +66,16 @@ def log_sum(maps: Maps, scoring: Scoring, shown: Sequence[tuple[int, int]], size
     return fused(logs, msgspec.structs.replace(scoring, levels=plain), shown, size)
 
 
+def soft_maximum(maps: Maps, scoring: Scoring, shown: Sequence[tuple[int, int]], size: tuple[int, int]) -> Scored:
+    """log(mean(exp(4 map))) / 4: a small strong defect and a large faint one both count."""
+    found = fused(maps, scoring, shown, size)
+    scores = [
+        float((4 * one.max() + np.log(np.exp(4.0 * one.astype(np.float64) - 4 * one.max()).mean())) / 4)
+        for one in found.maps
+    ]
+    return Scored(np.array(scores), found.maps)
+
+
 SCORINGS: dict[str, Way] = {
     "default": fused,
     "product, maximum": of_paper,
@@ -78,7 +88,10 @@ SCORINGS: dict[str, Way] = {
     "smoothed by 2 cells": partial(fused, smoothing=2.0),
     "smoothed by 4 cells": partial(fused, smoothing=4.0),
     "maximum": partial(fused, top_fraction=0.0),
-    "top 0.5 %": partial(fused, top_fraction=0.005),
-    "top 1 %": partial(fused, top_fraction=0.01),
-    "top 5 %": partial(fused, top_fraction=0.05),
+    "mean of the top 1 %": partial(fused, top_fraction=0.01),
+    "mean of the top 2 %": partial(fused, top_fraction=0.02),
+    "mean of the top 5 %": partial(fused, top_fraction=0.05),
+    "mean of the top 10 %": partial(fused, top_fraction=0.1),
+    "mean": partial(fused, top_fraction=1.0),
+    "soft maximum": soft_maximum,
 }

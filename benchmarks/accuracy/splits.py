@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scorings import fused
 from trained import Seen, both
@@ -13,13 +15,13 @@ RATES = (0.01, 0.02, 0.05)
 SPLITS = 10
 
 
-def false_alarms(good: Seen, spoilt: Seen, more: Seen, size: tuple[int, int]) -> dict[str, list[float]]:
-    """For each asked rate the share of the other good images above its threshold, a number for each split.
+def false_alarms(good: Seen, spoilt: Seen, more: Seen, size: tuple[int, int]) -> dict[str, list[int]]:
+    """For each asked rate how many of the other good images lie above its threshold, a number for each split.
 
     good, more: held-out and labelled good images; as many as are held out calibrate in each split, and level scales,
     trust and threshold are made anew.
     """
-    found: dict[str, list[float]] = {str(rate): [] for rate in RATES}
+    found: dict[str, list[int]] = {str(rate): [] for rate in RATES}
     together, count = both(good, more), len(good.shown)
     for split in range(SPLITS):
         order = np.random.default_rng(split).permutation(len(together.shown))
@@ -29,5 +31,31 @@ def false_alarms(good: Seen, spoilt: Seen, more: Seen, size: tuple[int, int]) ->
         scores = fused(others.maps, scoring, others.shown, size).scores
         for rate in RATES:
             if rate >= calibration.lowest_fpr:
-                found[str(rate)].append(round(float(np.mean(scores > calibration.threshold(rate))), 4))
+                found[str(rate)].append(int(np.sum(scores > calibration.threshold(rate))))
     return found
+
+
+def binomial_band(rate: float, judged: int) -> tuple[int, int]:
+    """Counts between which 95 % of all sets of so many images lie, where each is a false alarm with that chance."""
+    return _middle([math.comb(judged, k) * rate**k * (1 - rate) ** (judged - k) for k in range(judged + 1)])
+
+
+def conformal_band(rate: float, calibrating: int, judged: int) -> tuple[int, int]:
+    """The same where the threshold is a score of so many images: its true rate is drawn too, from a beta distribution
+    (see docs/train.md)."""
+    above = calibrating + 1 - math.ceil((calibrating + 1) * (1 - rate) - 1e-9)
+    a, b = above, calibrating + 1 - above
+    whole = math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+    return _middle(
+        [
+            math.comb(judged, k)
+            * math.exp(math.lgamma(k + a) + math.lgamma(judged - k + b) - math.lgamma(judged + a + b) - whole)
+            for k in range(judged + 1)
+        ]
+    )
+
+
+def _middle(chances: list[float]) -> tuple[int, int]:
+    """Lowest and highest count outside which there is at most 2.5 % on either side."""
+    total = np.cumsum(chances)
+    return int(np.searchsorted(total, 0.025, "right")), int(np.searchsorted(total, 0.975))
