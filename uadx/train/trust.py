@@ -28,7 +28,7 @@ LEAST, MOST = 96, 256
 PRIOR = {"level1": 0.25, "level2": 0.5, "level3": 1.0}
 STEPS = (0.0, 0.25, 0.5, 1.0)
 """Weights that are tried for each level."""
-LEAD = 0.02
+LEAD = 0.01
 """AUROC by which other weights must rank drawn defects better before they replace those nearer to PRIOR."""
 
 
