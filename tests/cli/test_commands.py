@@ -47,7 +47,7 @@ def test_info_shows_the_shipped_bundle(uadx):
     run = uadx("info")
     assert run.code == 0
     rows = dict(re.split(r"  +", line, maxsplit=1) for line in run.out.splitlines())
-    assert rows["input"] == "256 x 256 RGB, stretch"
+    assert rows["input"] == "256 x 256 RGB, letterbox"
     assert rows["certifies"].startswith("false-alarm rates of 0.00")
     assert float(rows["threshold (quantile)"]) > 0
     assert len(rows["file stfpm.onnx"]) == 64

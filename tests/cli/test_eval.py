@@ -51,7 +51,7 @@ def test_json_is_printed_when_asked_for(uadx, labelled, tmp_path):
 
 def test_another_threshold_changes_the_verdicts_and_not_the_ranks(uadx, labelled, tmp_path):
     first = json.loads(uadx("eval", "--data", labelled, "-o", tmp_path / "a", "--json").out)
-    other = json.loads(uadx("eval", "--data", labelled, "-o", tmp_path / "b", "--json", "--threshold", 0).out)
+    other = json.loads(uadx("eval", "--data", labelled, "-o", tmp_path / "b", "--json", "--threshold", -100).out)
     assert (first["kinds"][0]["flagged"], other["kinds"][0]["flagged"]) == (0, 4)
     assert first["total"]["auroc"] == other["total"]["auroc"]
     assert "which was given" in (tmp_path / "b" / "index.html").read_text()
