@@ -19,7 +19,8 @@ def false_alarms(good: Seen, spoilt: Seen, more: Seen, size: tuple[int, int]) ->
     """For each asked rate how many of the other good images lie above its threshold, a number for each split.
 
     good, more: held-out and labelled good images; as many as are held out calibrate in each split, and level scales,
-    trust and threshold are made anew.
+    trust and threshold are made anew. The drawn defects of the trust stay those of the held-out images, and the splits
+    divide the same images again: they are no independent trials.
     """
     found: dict[str, list[int]] = {str(rate): [] for rate in RATES}
     together, count = both(good, more), len(good.shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,7 +132,7 @@ class Variant:
         seen = round(self.share * seen)
         if self.train:
             return self.train(dataset, teacher, seen, seed), NO_DIFFICULTIES
-        recipe = Recipe(max(1, round(seen / len(dataset.train))), seed, **self.changes)
+        recipe = Recipe(math.ceil(seen / len(dataset.train)), seed, **self.changes)
         images = np.array(dataset.images[dataset.train])
         trainer = self.trainer(images, dataset.shown[dataset.train], teacher, recipe)
         for _ in trainer.run(work / "checkpoint"):

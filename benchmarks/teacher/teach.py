@@ -35,7 +35,8 @@ DRAWN = 400
 MEASURED = 16
 """Batches from which the mean and deviation of each of the source's channels are taken."""
 HEADS_FIRST = 0.05
-"""Share of the steps in which a pupil that was given weights keeps them: its heads are still random."""
+"""Share of the steps in which a pupil that was given weights keeps them, but for its batch norms' statistics: its heads
+are still random."""
 EVERY = 300.0
 WIDTHS = {4: 64, 8: 128, 16: 256, 32: 512}
 """Channels of layer1 to layer4 by their stride."""
@@ -165,8 +166,8 @@ def teach(
                 state = {name: part.state_dict() for name, part in parts.items()}
                 torch.save({**state, "step": step}, checkpoint.with_suffix(".tmp"))
                 os.replace(checkpoint.with_suffix(".tmp"), checkpoint)
-                weights = average.module.trunk.state_dict()
-                save_file({name: value.contiguous() for name, value in weights.items() if value.ndim}, output)
+    weights = average.module.trunk.state_dict()
+    save_file({name: value.contiguous() for name, value in weights.items() if value.ndim}, output)
 
 
 def _rate(done: float) -> float:

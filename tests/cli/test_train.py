@@ -120,7 +120,7 @@ def test_unreadable_files_and_copies_are_left_out_and_named(uadx, product, tmp_p
     run = uadx("train", "--data", data, "--output", tmp_path / "m.zip", "--epochs", 1, "--image-size", 64)
     assert run.code == 0
     assert f"warning: skipped: {data / 'notes.png'}" in run.err
-    assert "so few certify no lower rate; 0.01 takes 495 good images to train on" in run.out
+    assert "1 held-out images certify no lower rate; 0.01 takes 495 good images" in run.out
     training = json.loads(uadx("info", tmp_path / "m.zip", "--json").out)["training"]
     assert (training["skipped"], training["duplicates"], training["images"]) == (1, 1, 5)
 

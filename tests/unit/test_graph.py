@@ -31,7 +31,7 @@ def trunks():
 @pytest.fixture(scope="module")
 def difficulties():
     rng = np.random.default_rng(3)
-    return [Difficulty(rng.normal(0, 0.05, count).astype(np.float32), 0.02) for count in (64, 128, 256)]
+    return [Difficulty(rng.normal(0, 0.05, count).astype(np.float32), -0.6) for count in (64, 128, 256)]
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,13 @@ def run_openvino(model, images):
     core = openvino.Core()
     compiled = core.compile_model(core.read_model(model), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return {output.get_any_name(): value for output, value in compiled(images).items()}
+
+
+def test_the_difficulty_is_taken_off_and_nothing_falls_below_zero(trunks, images, expected):
+    plain = reference.level_maps(images, *trunks, NONE)
+    for level, rest in expected.items():
+        assert rest.min() == 0  # somewhere the difficulty is above the distance
+        assert 0 < rest.max() < plain[level].max()
 
 
 @pytest.mark.parametrize("run", [run_onnxruntime, run_openvino])

@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'uadx[torch]'")
 
 from uadx.stfpm import reference  # noqa: E402
-from uadx.stfpm.difficulty import Difficulty  # noqa: E402
+from uadx.stfpm.difficulty import Difficulty, DifficultyFit  # noqa: E402
 from uadx.stfpm.network import Trunk, normalise_pixels, normalised_distance  # noqa: E402
 from uadx.stfpm.training import Recipe, Trainer, hard_loss  # noqa: E402
 
@@ -111,6 +111,24 @@ def test_the_difficulties_take_off_what_is_far_on_all_good_images(images, teache
         assert rest[level].mean() == pytest.approx(distance.mean(), rel=0.1)
 
 
+def test_difficulties_come_from_the_part_that_shows_the_image(images, teacher, tmp_path, monkeypatch):
+    counts = []
+
+    class Counting(DifficultyFit):
+        def add(self, features, distances, images):
+            counts.append((len(features), images))
+            super().add(features, distances, images)
+
+    monkeypatch.setattr("uadx.stfpm.training.DifficultyFit", Counting)
+    monkeypatch.setattr("uadx.stfpm.training.MEASURED", 5)
+    monkeypatch.setattr("uadx.stfpm.training.BATCH", 3)
+    training = Trainer(images[:8], np.full((8, 2), (32, 64)), teacher, Recipe(epochs=1, batch_size=4))
+    list(training.run(tmp_path / "state"))
+    training.difficulties()
+    halves = [side * side // 2 for side in (16, 8, 4)]
+    assert counts == [(some * half, some) for some in (3, 2) for half in halves]
+
+
 def test_an_unfinished_training_has_neither_student_nor_difficulties(images, teacher):
     for part in (trainer(images, teacher).student_weights, trainer(images, teacher).difficulties):
         with pytest.raises(RuntimeError, match="the training is at epoch 0 of 3"):
@@ -127,6 +145,8 @@ def test_a_training_taken_up_from_its_checkpoint_ends_as_if_it_had_never_stopped
     assert [epoch.number for epoch in resumed.run(tmp_path / "killed")] == [2, 3]
     for name, value in whole.student_weights().items():
         np.testing.assert_array_equal(resumed.student_weights()[name], value, err_msg=name)
+    for one, again in zip(whole.difficulties(), resumed.difficulties(), strict=True):
+        np.testing.assert_array_equal(again.weight, one.weight)
 
 
 def test_a_checkpoint_of_another_recipe_is_not_taken_up(images, teacher, tmp_path):

@@ -100,13 +100,11 @@ def _report(manifest: Manifest, output: Path) -> None:
     )
     if rate > DEFAULT_FPR:
         click.echo(
-            f"so few certify no lower rate; {DEFAULT_FPR:g} takes {_images_for(DEFAULT_FPR)} good images to train on"
+            f"{len(training.held_out)} held-out images certify no lower rate; "
+            f"{DEFAULT_FPR:g} takes {_images_for(DEFAULT_FPR)} good images"
         )
     else:
-        click.echo(
-            f"they certify rates of {calibration.lowest_fpr:.2g} and more; "
-            f"0.001 takes {_images_for(0.001)} good images to train on"
-        )
+        click.echo(f"rates of {calibration.lowest_fpr:.2g} and more are certified (uadx run --fpr)")
     click.echo(f"next: uadx run --model {output} --input DIR")
 
 

@@ -2,7 +2,7 @@
 
 On good images the distance is no noise around one level: edges, glints and rare textures are always further from the
 teacher than plain surface. A linear function of the teacher's unit features, fitted to the distances on the images that
-taught, tells most of it; the graph takes it off the distance, so that what is left says more of defects than of
+taught, tells a good part of it; the graph takes it off the distance, so that what is left says more of defects than of
 content. The idea is that of locally weighted conformal prediction (Papadopoulos et al., ECML 2002; Lei et al., JASA
 2018), with the difference in place of the quotient. What it is worth: docs/accuracy.md.
 """
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 PRIOR_IMAGES = 12.0
 """The images that say, before any is seen, that features tell nothing: few images do not fit by chance."""
+LEAST_VARIANCE = 1e-6
+"""Of unit features, the mean over the channels: less than this is the rounding of a surface that does not vary."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,15 @@ class DifficultyFit:
         self._features, self._squares = np.zeros(channels), np.zeros((channels, channels))
         self._distance, self._products = 0.0, np.zeros(channels)
 
-    def add(self, features: NDArray[np.float32], distances: NDArray[np.float32], images: int) -> None:
+    def add(self, features: NDArray[np.floating], distances: NDArray[np.floating], images: int) -> None:
         """Take the positions of some good images: unit features of the teacher [N, C], distances of the student [N]."""
+        # in float64: a variance is what is left of two sums that are nearly equal
+        features, distances = features.astype(np.float64), distances.astype(np.float64)
         self._images += images
         self._count += len(features)
-        self._features += features.sum(0, dtype=np.float64)
+        self._features += features.sum(0)
         self._squares += features.T @ features
-        self._distance += float(distances.sum(dtype=np.float64))
+        self._distance += float(distances.sum())
         self._products += features.T @ distances
 
     def result(self) -> Difficulty:
@@ -58,6 +62,6 @@ class DifficultyFit:
         mean = self._features / self._count
         covariance = self._squares / self._count - np.outer(mean, mean)
         together = self._products / self._count - mean * (self._distance / self._count)
-        ridge = PRIOR_IMAGES / self._images * covariance.trace() / len(mean) + np.finfo(np.float32).tiny
+        ridge = PRIOR_IMAGES / self._images * max(covariance.trace() / len(mean), LEAST_VARIANCE)
         weight = np.linalg.solve(covariance + ridge * np.eye(len(mean)), together).astype(np.float32)
         return Difficulty(weight, float(weight @ mean))

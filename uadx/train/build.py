@@ -24,7 +24,7 @@ from uadx.train.teacher import TeacherWeights, load_teacher
 from uadx.train.trust import pasted
 
 IMAGES_SEEN = 6_400
-"""Training steps times batch size by default, or every image once: below five minutes on two cores with bfloat16."""
+"""Training steps times batch size by default, or every image once: five minutes on two cores with bfloat16."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Which level sees a product's defects depends on the product: fine scratches show
 a level that is noisy on good images hides what the others found. Defects of a test set must not decide that. Drawn
 ones may, since good images are all that they need, but the lower levels find drawn edges better than real damage: where
 all levels rank drawn defects alike, layer3 was seen to rank real ones best by far (docs/accuracy.md). So it takes a
-clear lead to move the weights away from PRIOR.
+lead, LEAD, to move the weights away from PRIOR.
 """
 
 from __future__ import annotations
