@@ -66,14 +66,16 @@ def rows(trained: Trained, labels: Labels) -> list[Row]:
     scoring = scaled(good.maps, spoilt.maps, [*good.shown, *spoilt.shown], size)
     facts = {**trained.facts, "weights": [level.weight for _, level in sorted(scoring.levels.items())]}
     ways = {PAPER: of_paper} if VARIANTS[trained.facts["variant"]].train else SCORINGS
-    if trained.facts["variant"] == "default":
-        more = test.some(np.flatnonzero(labels.kinds == GOOD))
-        facts |= {"calibrating": len(good.shown), "judged": len(more.shown)}
-        facts["false_alarms"] = false_alarms(good, spoilt, more, size)
-    return [
+    found: list[Row] = [
         {**facts, "scoring": way, **labels.figures(score(test.maps, scoring, test.shown, size), way in (OWN, PAPER))}
         for way, score in ways.items()
     ]
+    if trained.facts["variant"] == "default":
+        more = test.some(np.flatnonzero(labels.kinds == GOOD))
+        own = next(row for row in found if row["scoring"] == OWN)
+        own |= {"calibrating": len(good.shown), "judged": len(more.shown)}
+        own["false_alarms"] = false_alarms(good, spoilt, more, size)
+    return found
 
 
 def main() -> None:

@@ -35,7 +35,8 @@ def table(title: str, heads: list[str], lines: Iterable[Iterable[object]]) -> No
 
 def mean_and_spread(members: list[Row], name: str) -> str:
     values = [row[name] for row in members if name in row]
-    return f"{np.mean(values):.3f} ({np.ptp(values):.3f})" if values else ""
+    spread = f" ({np.ptp(values):.3f})" if len(values) > 1 else ""
+    return f"{np.mean(values):.3f}{spread}" if values else ""
 
 
 def recipes(found: list[Row]) -> None:

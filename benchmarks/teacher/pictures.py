@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
 LEAST_SIDE = 320
+MIXED = 0.4
+"""Share of crops that are mixed with another."""
 
 
 def photographs(folder: Path) -> list[Image]:
@@ -62,13 +64,11 @@ def texture(rng: np.random.Generator, side: int) -> Image:
     return np.clip(_colour(rng) * (1 - field) + _colour(rng) * field, 0, 255).astype(np.uint8)
 
 
-def crops(
-    images: Sequence[Image], count: int, side: int, rng: np.random.Generator, mixed: float = 0.4
-) -> NDArray[np.uint8]:
+def crops(images: Sequence[Image], count: int, side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Random crops [count, side, side, 3]: scale, shape, turn, flip, light, contrast, colour, grey, blur, noise; a
     share of them is mixed with another."""
     out = np.stack([_crop(images[int(rng.integers(len(images)))], side, rng) for _ in range(count)])
-    chosen = rng.random(count) < mixed
+    chosen = rng.random(count) < MIXED
     weight = rng.uniform(0, 1, (count, 1, 1, 1)).astype(np.float32)
     both = out * weight + out[rng.permutation(count)] * (1 - weight)
     return np.where(chosen[:, None, None, None], both, out).astype(np.uint8)

@@ -41,7 +41,7 @@ BEGUN_AS_TEACHER = ("conv1", "bn1", "layer1")
 MEASURED = 512
 """Images from which the difficulty is fitted, at the most."""
 SAVE_EVERY = 20.0
-"""Seconds between two saves: a small set has thousands of short epochs, and a state weighs 56 MB."""
+"""Seconds between two saves: the epochs of a small set are short, and a state weighs 56 MB."""
 
 
 @dataclass(frozen=True)
