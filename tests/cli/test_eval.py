@@ -7,6 +7,8 @@ import re
 import shutil
 import xml.etree.ElementTree as ET
 
+import cv2
+import numpy as np
 import pytest
 
 
@@ -32,7 +34,7 @@ def test_figures_are_printed_and_a_page_and_a_record_are_written(uadx, labelled,
 
     record = json.loads((tmp_path / "out" / "eval.json").read_text())
     assert [kind["kind"] for kind in record["kinds"]] == ["good", "hole", "stain"]
-    assert record["kinds"][1]["auroc"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert record["kinds"][1]["auroc"] == {"value": 1.0, "low": pytest.approx(0.342, abs=1e-3), "high": 1.0}
     assert record["device"] == {"used": "openvino:CPU", "simulated": False}
 
     page = (tmp_path / "out" / "index.html").read_text()
@@ -65,6 +67,26 @@ def test_an_image_that_cannot_be_read_is_named_and_the_rest_is_measured(uadx, la
     assert run.code == 8
     assert "broken.png" in run.err
     assert "Inputs that could not be read and count for nothing: 1." in run.out
+
+
+def test_without_a_model_or_without_defects_the_output_says_so(uadx, labelled, tmp_path):
+    shutil.copytree(labelled / "test" / "good", tmp_path / "test" / "good")
+    run = uadx("eval", "--data", tmp_path, "-o", tmp_path / "out")
+    assert run.err == "no --model is given: this is the demo product's, which knows nothing but its mesh\n"
+    assert "0.0 % false alarms (0 of 4)\n" in run.out
+    assert "defects found" not in run.out
+
+
+def test_images_of_another_product_are_noted_in_every_output(uadx, tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "test" / "good").mkdir(parents=True)
+    for number in range(5):
+        cv2.imwrite(str(tmp_path / "test" / "good" / f"{number}.png"), rng.integers(0, 256, (300, 300, 3), np.uint8))
+    run = uadx("eval", "--model", "default", "--data", tmp_path, "-o", tmp_path / "out")
+    words = "5 of 5 images look unlike what the model was calibrated on"
+    assert words in run.out
+    assert words in (tmp_path / "out" / "index.html").read_text()
+    assert words in json.loads((tmp_path / "out" / "eval.json").read_text())["notes"][0]
 
 
 def test_a_simulator_says_so(uadx, labelled, tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import signal
 import subprocess
@@ -192,6 +194,37 @@ def test_renaming_the_files_changes_neither_split_nor_order(product, tmp_path):
 
 
 @needs_torch
+def test_a_teacher_in_a_checkpoint_of_lightning_and_dataparallel_is_found(tmp_path):
+    import torch
+
+    from uadx.stfpm.network import Trunk
+    from uadx.train.teacher import load_teacher
+
+    state = Trunk().state_dict()
+    torch.save(state, tmp_path / "plain.pth")
+    torch.save({"epoch": 3, "state_dict": {f"module.{k}": v for k, v in state.items()}}, tmp_path / "wrapped.pth")
+    plain, wrapped = (load_teacher(str(tmp_path / f"{name}.pth")) for name in ("plain", "wrapped"))
+    assert wrapped.sha256 == plain.sha256
+
+
+@needs_torch
+def test_a_full_disk_is_said_before_the_training_begins(uadx, product, tmp_path, monkeypatch):
+    def no_room(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.posix_fallocate", no_room, raising=False)
+    done = uadx("train", "--data", product, "--output", tmp_path / "m")
+    assert done.code == 1
+    images = tmp_path / "m.training" / "images.npy"
+    assert done.err.splitlines() == [
+        f"error: {images} cannot be written",
+        "    [Errno 28] No space left on device",
+        "  fix: make room there, or choose another --output",
+    ]
+    assert not images.exists()
+
+
+@needs_torch
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 def test_a_teacher_file_is_taken_by_its_names(uadx, product, tmp_path, suffix):
     import torch
@@ -214,9 +247,21 @@ def test_a_teacher_file_that_runs_code_or_is_no_resnet18_is_refused(uadx, produc
 
     import torch
 
+    from uadx.stfpm.network import Trunk
+
     (tmp_path / "evil.pth").write_bytes(pickle.dumps(print))
     torch.save({"layer.weight": torch.zeros(1)}, tmp_path / "other.pth")
-    refused = {"evil": "cannot be read as plain weights", "other": "the weights have no entry `conv1.weight`"}
+    blind, unfit = Trunk().state_dict(), Trunk().state_dict()
+    blind["layer2.0.conv1.weight"].zero_()
+    unfit["layer1.0.bn1.weight"][0] = float("nan")
+    torch.save(blind, tmp_path / "blind.pth")
+    torch.save(unfit, tmp_path / "unfit.pth")
+    refused = {
+        "evil": "cannot be read as plain weights\n    UnpicklingError: torch reads nothing but tensors from it",
+        "other": "the weights have no entry `conv1.weight`",
+        "blind": "blind.pth sees nothing: all of `layer2.0.conv1.weight` is 0",
+        "unfit": "unfit.pth holds values that are no numbers in float16: `layer1.0.conv1.weight`",
+    }
     for name, words in refused.items():
         run = uadx("train", "--data", product, "--output", tmp_path / "m", "--teacher", tmp_path / f"{name}.pth")
         assert run.code == 5

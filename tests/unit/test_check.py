@@ -12,6 +12,7 @@ import pytest
 from uadx.check.rules import findings
 from uadx.check.survey import survey
 from uadx.errors import UsageError
+from uadx.train.dataset import good_folder
 
 
 @pytest.fixture
@@ -89,22 +90,103 @@ def test_images_of_another_size_colour_or_brightness_stand_out(data):
     assert result["warning", "size"] == [["train/good/wide.png"]]
     assert result["warning", "shape"] == [["train/good/wide.png"]]
     assert result["warning", "colour"] == [["train/good/tinted.png"]]
-    assert result["warning", "brightness"] == [["train/good/black.png"]]
+    assert result["warning", "empty"] == [["train/good/black.png"]]
+
+
+@pytest.mark.parametrize("factor", [1 / 6, 1 / 4, 3.0])
+def test_another_light_stands_out_where_light_varies(data, factor):
+    rng = np.random.default_rng(0)
+    for path in sorted(data.glob("*/good/*.png")):
+        varied = cv2.imread(str(path)) * (0.4 * rng.uniform(0.8, 1.25))
+        cv2.imwrite(str(path), varied.astype(np.uint8))
+    odd = data / "train" / "good" / "odd.png"
+    cv2.imwrite(str(odd), np.clip(image_of(data, "train/good/000.png")[:, ::-1] * factor, 0, 255).astype(np.uint8))
+    assert found(data)["warning", "brightness"] == [["train/good/odd.png"]]
+
+
+def test_a_huge_and_a_tiny_image_stand_out_among_many_sizes(data):
+    good = data / "train" / "good"
+    for number, path in enumerate(sorted(good.iterdir())):
+        cv2.imwrite(str(path), cv2.resize(cv2.imread(str(path)), (280 + 2 * number, 300)))
+    for name, side in (("huge", 3000), ("tiny", 30)):
+        cv2.imwrite(
+            str(good / f"{name}.png"), cv2.resize(image_of(data, "train/good/000.png")[::-1, ::-1], (side, side))
+        )
+    assert found(data)["warning", "size"] == [["train/good/huge.png"], ["train/good/tiny.png"]]
+
+
+def test_a_set_of_two_sizes_is_noted_with_both(data):
+    for path in sorted((data / "train" / "good").iterdir())[:10]:
+        cv2.imwrite(str(path), cv2.resize(cv2.imread(str(path)), (512, 512)))
+    notes = [f.message for f in findings(survey(data)) if f.rule == "size"]
+    assert notes == ["good images of 2 sizes: 18 of 300 x 300, 10 of 512 x 512"]
+
+
+def test_another_depth_or_transparency_stands_out(data):
+    good = data / "train" / "good"
+    deep = image_of(data, "train/good/000.png")[::-1, ::-1].astype(np.uint16) * 257
+    cv2.imwrite(str(good / "deep.png"), deep)
+    clear = cv2.cvtColor(image_of(data, "train/good/001.png")[::-1, ::-1].copy(), cv2.COLOR_BGR2BGRA)
+    cv2.imwrite(str(good / "clear.png"), clear)
+    messages = [f.message for f in findings(survey(data))]
+    assert messages == [
+        "1 good image of 16 bits among those of 8 bits",
+        "1 good image with transparency among those without transparency",
+    ]
+
+
+def test_twelve_bits_in_sixteen_are_found_and_so_is_a_dark_set(data):
+    for path in sorted((data / "train" / "good").iterdir()) + sorted((data / "test" / "good").iterdir()):
+        cv2.imwrite(str(path), cv2.imread(str(path)).astype(np.uint16) * 16)
+    first, second = findings(survey(data))
+    assert first.message == ("no value above 4095 in 28 good images of 16 bits: they come out 16 times too dark")
+    assert second.message.startswith("the good images are very dark: half of them below ")
+
+
+@pytest.mark.parametrize(
+    ("folders", "named"),
+    [(("good", "scratch"), "scratch/"), (("OK", "NG"), "NG/"), (("camera1", "defects"), "defects/")],
+)
+def test_folders_of_defects_among_the_good_images_are_an_error_here_and_in_training(product, tmp_path, folders, named):
+    for number, folder in enumerate(folders):
+        (tmp_path / "parts" / folder).mkdir(parents=True)
+        for path in sorted((product / "train" / "good").iterdir())[6 * number : 6 * number + 6]:
+            shutil.copy(path, tmp_path / "parts" / folder)
+    messages = [(f.weight, f.message) for f in findings(survey(tmp_path / "parts"))]
+    assert messages[0] == ("error", f"folders among the good images that by their names hold defects: {named}")
+    with pytest.raises(UsageError) as caught:
+        good_folder(tmp_path / "parts")
+    assert caught.value.message == (
+        f"{tmp_path / 'parts'} holds {named}: by the names, images that would be taken for good are of defects"
+    )
+
+
+def test_folders_of_cameras_are_all_good(product, tmp_path):
+    for folder in ("camera1", "camera2"):
+        (tmp_path / folder).mkdir()
+    assert good_folder(tmp_path) == tmp_path
 
 
 def test_masks_that_do_not_match_are_sorted_by_what_is_wrong(data):
     masks = data / "ground_truth"
     cv2.imwrite(str(masks / "hole" / "000_mask.png"), np.full((10, 10), 255, np.uint8))
     cv2.imwrite(str(masks / "hole" / "001_mask.png"), np.zeros((300, 300), np.uint8))
+    (masks / "glue" / "000_mask.png").write_bytes(b"")
+    cv2.imwrite(str(masks / "glue" / "001_mask.png"), np.full((300, 300), 255, np.uint8))
     (masks / "stain" / "000_mask.png").unlink()
     cv2.imwrite(str(masks / "stain" / "999_mask.png"), np.full((300, 300), 255, np.uint8))
     (masks / "good").mkdir()
     cv2.imwrite(str(masks / "good" / "000_mask.png"), np.full((300, 300), 255, np.uint8))
     lines = [(f.weight, f.message, [str(group[0]) for group in f.groups]) for f in findings(survey(data))]
     assert lines == [
-        ("error", "1 image whose mask has another size, or is no picture", ["test/hole/000.png"]),
+        (
+            "error",
+            "2 images whose mask has another size, or is no picture",
+            ["test/glue/000.png", "test/hole/000.png"],
+        ),
         ("error", "1 good image with a mask that marks a defect", ["test/good/000.png"]),
         ("error", "1 defective image with a mask that marks nothing", ["test/hole/001.png"]),
+        ("warning", "1 mask that marks nearly the whole image", ["test/glue/001.png"]),
         (
             "warning",
             "1 defective image without a mask, which counts for the image figures only",

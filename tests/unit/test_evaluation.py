@@ -28,7 +28,7 @@ def test_a_set_in_mvtec_layout_is_measured_by_kind(pipeline, product):
     ]  # fmt: skip
     good, hole = evaluation.kinds[0], evaluation.kinds[5]
     assert (good.images, good.flagged, good.rate.value, good.auroc) == (4, 0, 0.0, None)
-    assert (hole.images, hole.flagged, hole.auroc) == (2, 2, (1.0, 1.0, 1.0))
+    assert (hole.images, hole.flagged, hole.auroc.value, hole.auroc.high) == (2, 2, 1.0, 1.0)
     assert hole.pixel_auroc is not None
     assert hole.pixel_auroc.value > 0.98
     assert evaluation.total.images == 12
@@ -66,10 +66,25 @@ def test_without_masks_only_image_figures_are_given(pipeline, product, tmp_path)
     assert evaluation.notes == ["Defective images without a mask, which count for the image figures only: 12."]
 
 
+def test_masks_that_mark_nothing_are_noted(pipeline, product, tmp_path):
+    shutil.copytree(product / "ground_truth", tmp_path, dirs_exist_ok=True)
+    cv2.imwrite(str(tmp_path / "hole" / "000_mask.png"), np.zeros((300, 300), np.uint8))
+    assert evaluate(pipeline.predict(product / "test"), tmp_path).notes == [
+        "Defective images whose mask marks nothing: all their pixels count as good: 1."
+    ]
+
+
 def test_a_mask_of_another_size_is_refused_by_name(pipeline, product, tmp_path):
     (tmp_path / "hole").mkdir()
     cv2.imwrite(str(tmp_path / "hole" / "000_mask.png"), np.zeros((10, 10), np.uint8))
     with pytest.raises(UsageError, match=r"000_mask.png does not fit its image: 10 x 10, the image is 300 x 300"):
+        evaluate(pipeline.predict(product / "test"), tmp_path)
+
+
+def test_an_empty_mask_file_is_refused_by_name(pipeline, product, tmp_path):
+    (tmp_path / "hole").mkdir()
+    (tmp_path / "hole" / "000_mask.png").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"000_mask.png does not fit its image: no picture, the image is 300 x 300"):
         evaluate(pipeline.predict(product / "test"), tmp_path)
 
 

@@ -62,7 +62,8 @@ def test_the_figures_are_those_of_scikit_learn(seed: int, distinct: int) -> None
 
 def test_a_blind_model_ranks_like_a_coin() -> None:
     found = rank(np.zeros(40), np.zeros(60))
-    assert found.auroc == (0.5, 0.5, 0.5)
+    assert found.auroc.value == 0.5
+    assert found.auroc.low < 0.4 < 0.6 < found.auroc.high
     assert found.aupr.value == pytest.approx(0.6)  # the share of defective images
     assert found.f1_max.value == pytest.approx(2 * 60 / 160)  # all called defective
 
@@ -75,6 +76,13 @@ def test_an_interval_holds_the_truth_about_as_often_as_it_says() -> None:
         _, low, high = rank(rng.normal(0, 1, 60), rng.normal(1, 1, 60)).auroc
         held += low <= 0.7602 <= high
     assert 88 <= held <= 99
+
+
+@pytest.mark.parametrize(("count", "low"), [(1, 0.207), (15, 0.796), (400, 0.990)])
+def test_a_perfect_figure_of_few_images_promises_little(count: int, low: float) -> None:
+    found = rank(np.zeros(500), np.ones(count))
+    assert (found.auroc.value, found.auroc.high) == (1, 1)
+    assert found.auroc.low == pytest.approx(low, abs=1e-3)
 
 
 def test_the_same_scores_give_the_same_interval() -> None:

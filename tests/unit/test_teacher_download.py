@@ -74,6 +74,19 @@ def test_a_damaged_copy_in_the_cache_is_fetched_anew(server, monkeypatch, tmp_pa
     assert torchvision_resnet18(lambda done, total: None).read_bytes() == BODY
 
 
+def test_a_wrong_file_at_the_right_place_is_named_where_nothing_can_be_fetched(server, monkeypatch, tmp_path):
+    monkeypatch.setenv("UADX_TEACHER_URL", "http://127.0.0.1:9/file")
+    cached = tmp_path / "cache" / "uadx" / "teachers" / NAME
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(b"half a file")
+    with pytest.raises(UnavailableError) as caught:
+        torchvision_resnet18(lambda done, total: None)
+    found, wanted = hashlib.sha256(b"half a file").hexdigest(), hashlib.sha256(BODY).hexdigest()
+    assert str(caught.value.hint).startswith(
+        f"the file at {cached} is another: its sha256 is {found}, not {wanted}; without a network: fetch "
+    )
+
+
 def test_another_file_is_refused_and_not_kept(server, monkeypatch, tmp_path):
     monkeypatch.setenv("UADX_TEACHER_URL", f"{server}/file")
     monkeypatch.setattr(download, "SHA256", "0" * 64)

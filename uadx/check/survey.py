@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uadx.errors import InputError, UsageError
-from uadx.evaluation.layout import GOOD, MASKS
+from uadx.evaluation.layout import GOOD, MASKS, defect_folders
 from uadx.images.decode import Limits, load
 from uadx.images.sources import Source, expand
 from uadx.pipeline.inspector import usable_cores
@@ -21,6 +21,7 @@ from uadx.pipeline.stream import staged
 
 SIDE = 32
 """Side of the grey thumbnail that near duplicates are found by."""
+_JPEG = b"\xff\xd8"
 GREY = 6.0
 """Mean difference between the channels, of 255, below which a picture is called grey: JPEG leaves some."""
 
@@ -29,6 +30,7 @@ GREY = 6.0
 class Facts:
     """An image. place: its path below the data folder; part: "train" or "test"; kind: "good" or a defect's name.
 
+    bits: of a value in the file, 8 or 16. highest: value in it. alpha: whether it says how transparent pixels are.
     brightness, contrast: mean and standard deviation of the grey values, 0..255. thumbnail: float32 [SIDE, SIDE].
     """
 
@@ -39,6 +41,9 @@ class Facts:
     digest: str
     size: tuple[int, int]
     grey: bool
+    bits: int
+    highest: int
+    alpha: bool
     brightness: float
     contrast: float
     thumbnail: NDArray[np.float32]
@@ -49,6 +54,7 @@ class Survey:
     """images: those that could be read. unread: place and reason of the others. masks: the folder of the masks.
 
     empty: folders of a kind that hold no image. foreign: images of train/ that lie outside train/good.
+    defective: folders below the good ones that by their names hold others.
     """
 
     data: Path
@@ -57,6 +63,7 @@ class Survey:
     unread: list[tuple[PurePath, str]] = field(default_factory=list)
     empty: list[PurePath] = field(default_factory=list)
     foreign: list[PurePath] = field(default_factory=list)
+    defective: list[Path] = field(default_factory=list)
 
     def of(self, part: str, kind: str | None = None) -> list[Facts]:
         """The images of a part, or of one kind in it."""
@@ -71,6 +78,12 @@ def survey(data: Path, on_image: Callable[[int, int], None] = lambda done, total
     if not data.is_dir():
         raise UsageError(f"--data {data} is not a directory", hint="name a folder of pictures")
     found = Survey(data, data / MASKS)
+    found.defective = [
+        folder
+        for good, part, _ in _folders(data)
+        if part == "train" and good.is_dir()
+        for folder in defect_folders(good)
+    ]
     sources: list[tuple[Source, PurePath, str, str]] = []
     for folder, part, kind in _folders(data):
         inside = [source for source in expand(folder) if isinstance(source.data, Path)] if _has_files(folder) else []
@@ -110,11 +123,14 @@ def _look(source: Source, place: PurePath, part: str, kind: str) -> Facts | tupl
     assert isinstance(source.data, Path)
     try:
         image = load(source, Limits())
-        digest = hashlib.sha256(source.data.read_bytes()).hexdigest()
+        data = source.data.read_bytes()
     except InputError as error:
         return place, error.in_one_line.removeprefix(f"{source.label}: ")
     except OSError as error:
         return place, str(error)
+    # a JPEG has 8 bits and no transparency, and need not be decoded again
+    stored = None if data.startswith(_JPEG) else cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    stored = image if stored is None else stored
     small = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     grey = np.asarray(small.mean(axis=2), np.float32)
     values = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
@@ -123,9 +139,12 @@ def _look(source: Source, place: PurePath, part: str, kind: str) -> Facts | tupl
         path=source.data,
         part=part,
         kind=kind,
-        digest=digest,
+        digest=hashlib.sha256(data).hexdigest(),
         size=(image.shape[0], image.shape[1]),
         grey=float((small.max(axis=2) - small.min(axis=2)).mean()) < GREY,
+        bits=8 * stored.dtype.itemsize,
+        highest=int(stored.max()),
+        alpha=stored.ndim == 3 and stored.shape[2] == 4,
         brightness=float(values.mean()),
         contrast=float(values.std()),
         thumbnail=grey,

@@ -55,7 +55,7 @@ def command(data: Path, output: Path, as_json: bool, quiet: bool, **settings: An
     Writes a page with curves and the worst mistakes, and the figures as JSON. Exit code 8 where some images could not
     be read.
     """
-    from uadx.cli.progress import shown_progress, shown_warnings
+    from uadx.cli.progress import NO_MODEL, shown_progress, shown_warnings
     from uadx.evaluation.evaluate import evaluate
     from uadx.evaluation.layout import find_test_set
     from uadx.evaluation.page import write_page
@@ -69,6 +69,8 @@ def command(data: Path, output: Path, as_json: bool, quiet: bool, **settings: An
     with shown_warnings(), Pipeline(config) as pipeline:
         if pipeline.inspector.opened.simulated:
             click.echo(f"SIMULATED: {pipeline.inspector.opened.used} is no hardware", err=True)
+        if config.model is None and not quiet:
+            click.echo(NO_MODEL, err=True)
         worst = Worst(test_set.masks)
         with shown_progress("inspecting", quiet) as advance:
 
@@ -106,9 +108,10 @@ def _say(evaluation: Evaluation, pipeline: Pipeline, page: Path) -> None:
         click.echo(f"image AUROC of all defects: 95 % interval {low:.3f} to {high:.3f}; the others are on the page")
     if evaluation.kinds and evaluation.kinds[0].kind == "good":
         good, total = evaluation.kinds[0], evaluation.total
+        found = f", {100 * total.rate.value:.1f} % of the defects found" if total.images else ""
         click.echo(
             f"at the threshold {pipeline.inspector.thresholds.image:.3g}: {100 * good.rate.value:.1f} % false alarms"
-            f" ({good.flagged} of {good.images}), {100 * total.rate.value:.1f} % of the defects found"
+            f" ({good.flagged} of {good.images}){found}"
         )
     for note in evaluation.notes:
         click.echo(note)

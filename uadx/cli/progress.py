@@ -11,6 +11,8 @@ import click
 
 from uadx.errors import UadxWarning
 
+NO_MODEL = "no --model is given: this is the demo product's, which knows nothing but its mesh"
+
 
 @contextlib.contextmanager
 def shown_progress(what: str, quiet: bool) -> Iterator[Callable[..., None]]:
@@ -32,6 +34,18 @@ def shown_progress(what: str, quiet: bool) -> Iterator[Callable[..., None]]:
             bar.update(task, completed=done, total=total, note=note)
 
         yield advance
+
+
+@contextlib.contextmanager
+def shown_stages() -> Iterator[Callable[[str], None]]:
+    """Yields `stage(what)`; says what is being done where stderr is a terminal, else does nothing."""
+    if not sys.stderr.isatty():
+        yield lambda what: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("") as status:
+        yield lambda what: status.update(f"{what} ...")
 
 
 @contextlib.contextmanager

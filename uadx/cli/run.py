@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from uadx.cli.progress import shown_progress, shown_warnings
+from uadx.cli.progress import NO_MODEL, shown_progress, shown_warnings
 from uadx.errors import EXIT_ANOMALIES, EXIT_INPUTS_FAILED, UsageError
 from uadx.output.formats import DEFAULT_FORMATS, FORMATS
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from uadx.output.run_folder import Counts
     from uadx.pipeline.pipeline import Pipeline
     from uadx.result import Result
+
+
+MANY = 20
+"""Images of a run from which most of them being NG is worth a word."""
 
 
 class _FormatList(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.4
@@ -180,8 +184,8 @@ def _inspect(
         except KeyboardInterrupt:
             click.echo(f"what was done is in {output}: the same command with --resume goes on", err=True)
             raise
-        if tally.warning:
-            click.echo(f"warning: {tally.warning}", err=True)
+        if warning := tally.warning or _mostly_ng(summary.counts):
+            click.echo(f"warning: {warning}", err=True)
     counts = summary.counts
     if not quiet:
         earlier = f" ({summary.resumed} from the earlier run)" if summary.resumed else ""
@@ -195,11 +199,22 @@ def _inspect(
     return counts
 
 
+def _mostly_ng(counts: Counts) -> str | None:
+    """What to say of a run in which most images are NG, as no line's are."""
+    inspected = counts.images - counts.errors
+    if inspected < MANY or 2 * counts.anomalies <= inspected:
+        return None
+    return (
+        f"{counts.anomalies} of {inspected} images are NG: where most of these parts are good, the model does not know "
+        "them: another product, batch, light or place?"
+    )
+
+
 def _say(opened: Pipeline) -> None:
     """What a user should know before the results come: which model, which device, and which were passed over."""
     device = opened.inspector.opened
     if opened.config.model is None:
-        click.echo("no --model is given: this is the demo product's, which knows nothing but its mesh", err=True)
+        click.echo(NO_MODEL, err=True)
     for skipped in device.skipped:
         click.echo(f"skipped for {device.requested}: {skipped}", err=True)
     if device.requested == "auto":

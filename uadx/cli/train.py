@@ -52,6 +52,9 @@ def command(
     """Train a model bundle on good images only and calibrate its threshold on a held-out fifth of them.
 
     A training that was killed goes on where it stopped when the same command is given again.
+
+    Exit codes: 0 done; 1 the bundle could not be written; 2 usage; 4 package, device or teacher not there; 5 teacher's
+    file.
     """
     from uadx.train.dataset import good_folder
 

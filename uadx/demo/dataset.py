@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from uadx.files import write_whole
 
 
 def write_product(
-    root: Path,
+    root: str | os.PathLike[str],
     *,
     train_good: int = 200,
     test_good: int = 40,
@@ -29,6 +30,7 @@ def write_product(
     called after each image. Masks are named NNN_mask.png, 0 and 255. Returns the paths of the images, masks left out.
     Raises OutputError where nothing can be written.
     """
+    root = Path(root)
     written = []
     for split, count in (("train", train_good), ("test", test_good)):
         for index in range(count):

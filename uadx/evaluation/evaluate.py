@@ -14,6 +14,7 @@ from uadx.evaluation.pixels import Defects, measure_defects
 from uadx.evaluation.ranking import Measure, rank, share
 from uadx.evaluation.store import MapStore
 from uadx.result import Result
+from uadx.scoring.familiarity import Tally
 
 ALL = "all defects"
 
@@ -50,7 +51,8 @@ class Evaluation:
 
     scores: of the images of each kind. defects: what the figures of the maps and the curves come from. unmasked:
     defective images without a mask, which count for the image figures only. unread: inputs that gave no result.
-    unsorted: images that lie in no kind's folder, and count for nothing.
+    unsorted: images that lie in no kind's folder, and count for nothing. blank: masked images whose mask marks nothing.
+    unfamiliar: what is to be said where most images are unlike the calibration ones (see uadx.scoring.familiarity).
     """
 
     kinds: Sequence[Figures]
@@ -60,6 +62,8 @@ class Evaluation:
     unmasked: int
     unread: int
     unsorted: int
+    blank: int = 0
+    unfamiliar: str | None = None
 
     @property
     def notes(self) -> list[str]:
@@ -69,10 +73,14 @@ class Evaluation:
             notes.append(f"There are no images of the kind {GOOD!r}, so that nothing can be compared with them.")
         if self.unmasked:
             notes.append(f"Defective images without a mask, which count for the image figures only: {self.unmasked}.")
+        if self.blank:
+            notes.append(f"Defective images whose mask marks nothing: all their pixels count as good: {self.blank}.")
         if self.unread:
             notes.append(f"Inputs that could not be read and count for nothing: {self.unread}.")
         if self.unsorted:
             notes.append(f"Images that lie in no kind's folder and count for nothing: {self.unsorted}.")
+        if self.unfamiliar:
+            notes.append(f"{self.unfamiliar}.")
         return notes
 
 
@@ -92,12 +100,14 @@ def evaluate(results: Iterable[Result], masks: Path) -> Evaluation:
     Raises UsageError where no image could be read, or a mask does not fit its image.
     """
     seen: dict[str, _Seen] = {}
-    unread = unmasked = unsorted = 0
+    unread = unmasked = unsorted = blank = 0
+    tally = Tally()
     with MapStore() as store:
         for result in results:
             if result.error is not None:
                 unread += 1
                 continue
+            tally.add(result["unfamiliar"])
             place = result.source.output
             kind = kind_of(place)
             if not kind:
@@ -111,6 +121,7 @@ def evaluate(results: Iterable[Result], masks: Path) -> Evaluation:
             if mask is None:
                 unmasked += 1
                 continue
+            blank += kind != GOOD and not mask.any()
             assert result.feature_map is not None
             images.masked.append(len(store))
             store.add(result.feature_map, mask)
@@ -128,7 +139,7 @@ def evaluate(results: Iterable[Result], masks: Path) -> Evaluation:
         kinds = [Figures(GOOD, len(good.scores), good.flagged, share(good.flagged, len(good.scores))), *kinds]
     scores = {kind: of_kind.scores for kind, of_kind in ((GOOD, good), *sorted(seen.items()))}
     total = _figures(ALL, good, together, defects)
-    return Evaluation(kinds, total, scores, defects, unmasked, unread, unsorted)
+    return Evaluation(kinds, total, scores, defects, unmasked, unread, unsorted, blank, tally.warning)
 
 
 def _defects(store: MapStore) -> Defects | None:

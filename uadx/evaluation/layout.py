@@ -13,6 +13,8 @@ from uadx.errors import UsageError
 
 GOOD = "good"
 MASKS = "ground_truth"
+_GOOD_NAMES = frozenset({GOOD, "ok"})
+_DEFECT_NAMES = frozenset({"ng", "bad", "defect", "defects", "defective", "anomaly", "anomalies"})
 
 
 @dataclass(frozen=True)
@@ -68,5 +70,15 @@ def read_mask(place: PurePath, masks: Path, height: int, width: int) -> NDArray[
 
 def decode_mask(path: Path) -> NDArray[np.bool_] | None:
     """A mask as it lies in its file, [H, W]; None where that is no picture."""
-    mask = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    mask = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None  # OpenCV raises for an empty file
     return None if mask is None else np.asarray(mask > 0)
+
+
+def defect_folders(folder: Path) -> list[Path]:
+    """Sub-folders of what is to be a folder of good images that by their names hold others: those beside one that is
+    called good or ok, and those with a name for defects. Letter case does not count."""
+    inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if any(path.name.lower() in _GOOD_NAMES for path in inside):
+        return [path for path in inside if path.name.lower() not in _GOOD_NAMES]
+    return [path for path in inside if path.name.lower() in _DEFECT_NAMES]

@@ -71,7 +71,7 @@ class Defects:
         for number in range(REPLICATES):
             drawn = rng.integers(len(sums), size=len(sums))
             replicates[number] = sums[drawn].sum() / totals[drawn].sum()
-        return interval(float(sums.sum() / totals.sum()), replicates)
+        return interval(float(sums.sum() / totals.sum()), replicates, len(sums))
 
 
 def measure_defects(images: Iterable[Labelled], limits: Sequence[float] = LIMITS) -> Defects:

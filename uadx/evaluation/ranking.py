@@ -2,7 +2,8 @@
 
 All three are sums over the distinct scores from the highest down, so that tied items are taken together and never in
 the order in which they happened to come. Intervals are percentiles of bootstrap replicates (Efron, 1979) in which
-the good and the defective images are drawn anew, each class by itself.
+the good and the defective images are drawn anew, each class by itself; figures that have no
+spread there have Wilson's.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def rank(good: NDArray[Any], defective: NDArray[Any], seed: int = 0) -> Ranking:
     rng = np.random.default_rng(seed)
     values = _figures(counts(of_defective), counts(of_good))
     replicates = np.array([_figures(drawn_again(of_defective), drawn_again(of_good)) for _ in range(REPLICATES)])
-    return Ranking(*(interval(value, column) for value, column in zip(values, replicates.T, strict=True)))
+    fewer = min(len(good), len(defective))
+    return Ranking(*(interval(value, column, fewer) for value, column in zip(values, replicates.T, strict=True)))
 
 
 def auroc(labels: NDArray[np.bool_], scores: NDArray[Any]) -> float:
@@ -75,16 +77,25 @@ def auroc(labels: NDArray[np.bool_], scores: NDArray[Any]) -> float:
     return _figures(defective, good)[0]
 
 
-def interval(value: float, replicates: NDArray[np.float64]) -> Measure:
-    """A figure with the percentiles of its bootstrap replicates."""
+def interval(value: float, replicates: NDArray[np.float64], items: int) -> Measure:
+    """A figure with the percentiles of its bootstrap replicates, which are drawn from `items` items or more.
+
+    Where all replicates are alike (a perfect figure, or a single item) they would say that others fare the same:
+    then it has Wilson's interval for such a share of so many trials.
+    """
+    if np.all(replicates == replicates[0]):
+        return _wilson(value, items)
     low, high = np.quantile(replicates, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
     return Measure(value, float(low), float(high))
 
 
 def share(count: int, total: int) -> Measure:
     """count of total with Wilson's interval (1927), which says something of 0 in 40 too. total: at least 1."""
+    return _wilson(count / total, total)
+
+
+def _wilson(found: float, total: int) -> Measure:
     z = 1.959964
-    found = count / total
     centre = (found + z * z / (2 * total)) / (1 + z * z / total)
     reach = z / (1 + z * z / total) * math.sqrt(found * (1 - found) / total + z * z / (4 * total * total))
     return Measure(found, max(0.0, centre - reach), min(1.0, centre + reach))

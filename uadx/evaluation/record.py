@@ -27,6 +27,7 @@ def write_record(path: Path, pipeline: Pipeline, data: Path, evaluation: Evaluat
         "unread": evaluation.unread,
         "unmasked": evaluation.unmasked,
         "unsorted": evaluation.unsorted,
+        "notes": evaluation.notes,
         "kinds": [_plain(figures) for figures in evaluation.kinds],
         "total": _plain(evaluation.total),
     }

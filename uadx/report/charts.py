@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
@@ -10,19 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 60
+TICK = 0.05
+"""Least distance of two numbers below a histogram, as a share of its width."""
 GOOD_COLOUR, DEFECT_COLOUR = "var(--ok)", "var(--ng)"
 
 
 def histogram(good: Sequence[float], defective: Sequence[float], threshold: float) -> str:
-    """Counts of good and of defective images by score, on a square-root axis: defects score far above good parts."""
-
-    def place(score: float) -> float:
-        return float(np.sqrt(max(score, 0.0)))
-
-    top = max([threshold, *good, *defective]) * 1.02
-    edges = np.linspace(0, max(place(top), 1e-9), BINS + 1)
+    """Counts of good and of defective images by score, on a square-root axis from the lowest score on: defects score
+    far above good parts, and good parts lie close together."""
+    lowest, highest = min([threshold, *good, *defective]), max([threshold, *good, *defective])
+    reach = max(highest - lowest, 1e-9) * 1.02
     width, height = 1100, 170
-    counts = [np.histogram([place(score) for score in scores], edges)[0] for scores in (good, defective)]
+
+    def place(score: float | NDArray[np.float64]) -> NDArray[np.float64]:
+        """0..1 from left to right."""
+        return np.sqrt(np.maximum(np.asarray(score, np.float64) - lowest, 0.0) / reach)
+
+    edges = np.linspace(0, 1, BINS + 1)
+    counts = [np.histogram(place(np.array(scores)), edges)[0] for scores in (good, defective)]
     most = max(1, int(np.max(counts[0] + counts[1])))
     bars = []
     for index in range(BINS):
@@ -35,11 +40,11 @@ def histogram(good: Sequence[float], defective: Sequence[float], threshold: floa
                     f'<rect x="{index * width / BINS + 1:.1f}" y="{base:.1f}" width="{width / BINS - 2:.1f}" '
                     f'height="{high:.1f}" fill="{colour}"/>'
                 )
-    line = place(threshold) / edges[-1] * width
+    line = float(place(threshold)) * width
     ticks = "".join(
-        f'<text x="{place(value) / edges[-1] * width:.0f}" y="{height + 16}" text-anchor="middle">{value:g}</text>'
-        for value in (1, 2, 5, 10, 20, 50, 100)
-        if value < top
+        f'<line x1="{at * width:.1f}" x2="{at * width:.1f}" y1="{height}" y2="{height + 4}" stroke="currentColor"/>'
+        f'<text x="{at * width:.0f}" y="{height + 17}" text-anchor="middle">{value:.4g}</text>'
+        for value, at in _ticks(lowest, lowest + reach, place)
     )
     # beside the line, on the side where there is room for the words
     words, anchor = (line - 6, "end") if line > width / 2 else (line + 6, "start")
@@ -48,8 +53,26 @@ def histogram(good: Sequence[float], defective: Sequence[float], threshold: floa
         f"{''.join(bars)}{ticks}"
         f'<line x1="{line:.1f}" x2="{line:.1f}" y1="0" y2="{height}" stroke="currentColor" stroke-dasharray="5 4"/>'
         f'<text x="{words:.1f}" y="14" text-anchor="{anchor}">threshold {threshold:.3g}: OK to the left, '
-        f"NG to the right</text></svg><p class=facts>Green: good parts. Red: defective parts.</p>"
+        f"NG to the right</text></svg><p class=facts>Green: good parts. Red: defective parts. Across: the image score, "
+        f"stretched where it is low. The highest bar: {most} image{'s' * (most != 1)}.</p>"
     )
+
+
+def _ticks(
+    lowest: float, highest: float, place: Callable[[float], NDArray[np.float64]]
+) -> Iterator[tuple[float, float]]:
+    """Round values and where they stand, none nearer to the one before than numbers are wide."""
+    last = int(np.floor(np.log10(max(abs(lowest), abs(highest), highest - lowest))))
+    round_ = [digit * 10.0**power for power in range(last - 1, last + 1) for digit in (1, 2, 5)]
+    values = [value for value in (*(-each for each in reversed(round_)), 0.0, *round_) if lowest <= value <= highest]
+    if len(values) < 3:
+        values = np.linspace(lowest, highest, 6)[1:-1].tolist()
+    before = -np.inf
+    for value in values:
+        at = float(place(value))
+        if at - before > TICK and 0.02 < at < 0.98:
+            before = at
+            yield value, at
 
 
 class Curve(NamedTuple):

@@ -18,10 +18,10 @@ from uadx.files import write_whole
 from uadx.scoring.calibration import Calibration
 from uadx.stfpm import graph, reference
 from uadx.stfpm.training import Epoch, Recipe, Trainer
-from uadx.train.calibrate import calibrate, level_maps, scaled
+from uadx.train.array_file import new_images
+from uadx.train.calibrate import calibrated
 from uadx.train.dataset import Dataset, fitting_size, good_folder, read_good_images
 from uadx.train.teacher import TeacherWeights, load_teacher
-from uadx.train.trust import pasted
 
 IMAGES_SEEN = 6_400
 """Training steps times batch size by default, or every image once: five minutes on two cores with bfloat16."""
@@ -107,7 +107,8 @@ def _trained(
 
 def _part(dataset: Dataset, indices: NDArray[np.intp], path: Path) -> NDArray[np.uint8]:
     """Some of the images as a memory map of their own, so that a batch is read and the set never held."""
-    part = np.lib.format.open_memmap(path, "w+", np.uint8, (len(indices), *dataset.images.shape[1:]))
+    _, height, width, channels = dataset.images.shape
+    part = new_images(path, (len(indices), height, width, channels))
     for position, index in enumerate(indices):
         part[position] = dataset.images[index]
     return part
@@ -126,10 +127,7 @@ def _write(
     exported = work / "stfpm.onnx"
     write_whole(exported, model)
     shown = [(int(high), int(wide)) for high, wide in dataset.shown[dataset.held_out]]
-    spoilt, shown_spoilt = pasted(held_out, shown, options.seed)
-    maps = level_maps(exported, held_out)
-    scoring = scaled(maps, level_maps(exported, spoilt), [*shown, *shown_spoilt], (height, width))
-    calibrated = calibrate(scoring, maps, shown, (height, width))
+    found = calibrated(exported, held_out, shown, options.seed)
     manifest = Manifest(
         schema=SCHEMA,
         name=options.output.name.removesuffix(".zip"),
@@ -141,11 +139,11 @@ def _write(
             mean=tuple(reference.IMAGENET_MEAN.tolist()),
             std=tuple(reference.IMAGENET_STD.tolist()),
         ),
-        scoring=calibrated.scoring,
-        calibration=calibrated.scores,
-        pixel_calibration=calibrated.peaks,
-        base_levels=calibrated.base_ranges,
-        default_fpr=Calibration(calibrated.scores["quantile"]).default_fpr(),
+        scoring=found.scoring,
+        calibration=found.scores,
+        pixel_calibration=found.peaks,
+        base_levels=found.base_ranges,
+        default_fpr=Calibration(found.scores["quantile"]).default_fpr(),
         teacher=Teacher(id=teacher.id, sha256=teacher.sha256),
         training=Training(
             images=len(dataset.train),

@@ -10,13 +10,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from uadx.api import ModelArtifact
+from uadx.api import ModelArtifact, Precision
 from uadx.devices.compiling import Request
 from uadx.devices.opened import open_model
 from uadx.pipeline.batches import run_batch
 from uadx.scoring.familiarity import base_levels, base_range
-from uadx.scoring.fusion import FUSIONS, Fusion, Scoring, anomaly_maps, contents, image_scores, level_scales
-from uadx.train.trust import MOST, level_weights
+from uadx.scoring.fusion import FUSIONS, Fusion, LevelScale, Scoring, anomaly_maps, contents, image_scores, level_scales
+from uadx.train.trust import MOST, level_weights, pasted
 
 CHUNK = 64
 """Maps fused at once: the product's have the input's size, too much for thousands."""
@@ -41,12 +41,17 @@ def scaled(maps: Maps, spoilt: Maps, shown: Sequence[tuple[int, int]], size: tup
     shown: the part of each that shows its image, the held-out ones' first.
     """
     count = len(maps["level1"])
-    levels = level_scales({name: contents(level, shown[:count], size) for name, level in maps.items()})
+    levels = scales(maps, shown[:count], size)
     few = {name: level[:MOST] for name, level in maps.items()}
     weights = level_weights(Scoring(levels=levels), few, spoilt, [*shown[:count][:MOST], *shown[count:]], size)
     return Scoring(
         levels={name: msgspec.structs.replace(level, weight=weights[name]) for name, level in levels.items()}
     )
+
+
+def scales(maps: Maps, shown: Sequence[tuple[int, int]], size: tuple[int, int]) -> dict[str, LevelScale]:
+    """The scale of each level from the maps of the held-out images, all levels trusted alike."""
+    return level_scales({name: contents(level, shown, size) for name, level in maps.items()})
 
 
 def calibrate(scoring: Scoring, maps: Maps, shown: Sequence[tuple[int, int]], size: tuple[int, int]) -> Calibrated:
@@ -79,10 +84,22 @@ def _fused(
     return values
 
 
-def level_maps(path: Path, images: NDArray[np.uint8]) -> Maps:
+def calibrated(model: Path, held_out: NDArray[np.uint8], shown: Sequence[tuple[int, int]], seed: int) -> Calibrated:
+    """Run an exported graph on the held-out good images [N, H, W, 3], as they are and spoilt, and calibrate it.
+
+    shown: the part of each that shows its image. seed: of the defects that are drawn.
+    """
+    size = held_out.shape[1], held_out.shape[2]
+    spoilt, shown_spoilt = pasted(held_out, list(shown), seed)
+    maps = level_maps(model, held_out)
+    scoring = scaled(maps, level_maps(model, spoilt), [*shown, *shown_spoilt], size)
+    return calibrate(scoring, maps, shown, size)
+
+
+def level_maps(path: Path, images: NDArray[np.uint8], precision: Precision = "f32") -> Maps:
     """Level maps of an exported graph, run by the same backend and code as `uadx run` runs it on the CPU."""
-    artifact = ModelArtifact(path, "onnx", "")
-    opened = open_model(Request((artifact,), max_batch=8), "cpu")
+    artifact = ModelArtifact(path, "onnx", "", precision="int8" if precision == "int8" else "")
+    opened = open_model(Request((artifact,), precision, max_batch=8), "cpu")
     with opened.compiled as compiled:
         parts = [run_batch(compiled, images[start : start + 8]) for start in range(0, len(images), 8)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uadx.errors import InputError, UadxWarning, UsageError
+from uadx.evaluation.layout import GOOD, defect_folders
 from uadx.images.decode import Limits, load
 from uadx.images.preprocess import Fitted, letterbox
 from uadx.images.sources import Source, expand
 from uadx.pipeline.stream import staged
+from uadx.train.array_file import new_images
 
 MINIMUM_IMAGES = 5
 AREA = 256
@@ -58,19 +60,24 @@ class Dataset:
 def good_folder(data: Path) -> Path:
     """DIR/train/good where DIR is in MVTec layout, else DIR itself.
 
-    Raises UsageError where DIR is no directory, or holds a `test` folder but no `train/good`.
+    Raises UsageError where DIR is no directory, holds a `test` folder but no `train/good`, or folders of defects.
     """
     if not data.is_dir():
         raise UsageError(f"--data {data} is not a directory", hint="name a folder of pictures of good parts")
-    mvtec = data / "train" / "good"
-    if mvtec.is_dir():
-        return mvtec
-    if (data / "train").is_dir() or (data / "test").is_dir():
+    mvtec = data / "train" / GOOD
+    if not mvtec.is_dir() and ((data / "train").is_dir() or (data / "test").is_dir()):
         raise UsageError(
             f"{data} looks like MVTec layout but has no train/good",
             hint="put the good images into train/good, or name a folder that holds only good images",
         )
-    return data
+    folder = mvtec if mvtec.is_dir() else data
+    if others := defect_folders(folder):
+        names = ", ".join(f"{path.name}/" for path in others)
+        raise UsageError(
+            f"{folder} holds {names}: by the names, images that would be taken for good are of defects",
+            hint=f"name the folder of the good ones alone, such as --data {folder / GOOD}",
+        )
+    return folder
 
 
 def read_good_images(
@@ -87,7 +94,7 @@ def read_good_images(
     An image that cannot be read is skipped with a warning that names it. Raises UsageError below 5 good images.
     """
     sources = sorted(expand(folder), key=lambda source: source.output)
-    images = np.lib.format.open_memmap(cache, "w+", np.uint8, (len(sources), height, width, 3))
+    images = new_images(cache, (len(sources), height, width, 3))
     digests: list[str] = []
     shown: list[tuple[int, int]] = []
     seen: set[str] = set()
@@ -96,7 +103,7 @@ def read_good_images(
     def read(source: Source) -> tuple[str, Fitted] | InputError:
         try:
             fitted = fit(load(source, Limits()), height, width)
-            return _digest(source), fitted
+            return digest(source), fitted
         except InputError as error:
             return error
 
@@ -150,7 +157,8 @@ def fitting_size(folder: Path) -> tuple[int, int]:
     return height, width
 
 
-def _digest(source: Source) -> str:
+def digest(source: Source) -> str:
+    """sha256 of a file's bytes, by which an image is known. Raises InputError."""
     assert isinstance(source.data, Path)
     try:
         return hashlib.sha256(source.data.read_bytes()).hexdigest()

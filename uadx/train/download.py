@@ -34,10 +34,12 @@ def torchvision_resnet18(on_bytes: Callable[[int, int], None]) -> Path:
     name = Path(URL).name
     cached = user_cache_path("uadx", appauthor=False) / "teachers" / name
     of_torch = Path(os.environ.get("TORCH_HOME") or Path.home() / ".cache" / "torch") / "hub" / "checkpoints" / name
-    for path in (cached, of_torch):
-        if path.is_file() and _sha256(path) == SHA256:
-            return path
     hint = f"without a network: fetch {URL} elsewhere and put it at {cached}; or --teacher default, which is at hand"
+    for path in (cached, of_torch):
+        if path.is_file():
+            if (found := _sha256(path)) == SHA256:
+                return path
+            hint = f"the file at {path} is another: its sha256 is {found}, not {SHA256}; {hint}"
     with whole_file(cached) as file:
         try:
             digest = _download(url, file.write, on_bytes)

@@ -63,7 +63,16 @@ def load_teacher(name: str, on_bytes: Callable[[int, int], None] = lambda done, 
 
 
 def _file(path: Path) -> Weights:
-    return _rounded(fold(_READERS[path.suffix](path)))
+    weights = _rounded(fold(_READERS[path.suffix](path)))
+    for name, value in weights.items():
+        if not np.isfinite(value).all():
+            raise BundleError(f"the teacher {path} holds values that are no numbers in float16: `{name}`")
+        if name.endswith("weight") and not value.any():
+            raise BundleError(
+                f"the teacher {path} sees nothing: all of `{name}` is 0",
+                hint="it takes the weights of a trained network",
+            )
+    return weights
 
 
 def _rounded(weights: Mapping[str, NDArray[np.floating]]) -> Weights:
@@ -90,12 +99,18 @@ def _read_torch(path: Path) -> Mapping[str, NDArray[np.floating]]:
     except (pickle.UnpicklingError, RuntimeError, OSError, EOFError) as error:
         raise BundleError(
             f"the teacher {path} cannot be read as plain weights",
-            cause_text=str(error),
+            cause_text=f"{type(error).__name__}: torch reads nothing but tensors from it, and there is something else",
             hint="save the weights alone: torch.save(model.state_dict(), FILE)",
         ) from error
+    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):  # a checkpoint of Lightning or MMCV
+        state = state["state_dict"]
     if not isinstance(state, Mapping):
         raise BundleError(f"the teacher {path} holds a {type(state).__name__} and no state dict")
-    return {str(name): tensor.float().numpy() for name, tensor in state.items() if torch.is_tensor(tensor)}
+    return {
+        str(name).removeprefix("module."): tensor.float().numpy()  # the prefix of DataParallel
+        for name, tensor in state.items()
+        if torch.is_tensor(tensor)
+    }
 
 
 _READERS = {".safetensors": _read_safetensors, ".pt": _read_torch, ".pth": _read_torch}
