@@ -2,7 +2,8 @@
 
 What a device may differ by depends on the precision that really ran, never on the device. Measured on the shipped
 bundle, where level maps reach 0.6: float32 4.8e-7 at most (OpenVINO, ONNX Runtime, torch), float16 2.7e-4 (torch),
-bfloat16 2.7e-3 (torch). TF32, which calls itself float32, keeps as many bits as float16 and is told from float32.
+bfloat16 2.7e-3 (torch), int8 7e-3 (beside the reference of its own graph). TF32, which calls itself float32,
+keeps as many bits as float16 and is told from float32.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ TOLERANCES = {
     "tf32": Tolerance(3e-3, 3e-4),
     "f16": Tolerance(3e-3, 3e-4),
     "bf16": Tolerance(1e-2, 1e-3),
-    "int8": Tolerance(2e-1, 2e-2),
+    "int8": Tolerance(3e-2, 5e-3),
 }
 
 

@@ -2,12 +2,11 @@
 
 Two defaults of the runtime are changed. Its CPU plugin runs a float32 model in bfloat16 where the host has it: the
 precision is always pinned and read back (https://docs.openvino.ai/2026/openvino-workflow/running-inference/
-optimize-inference/precision-control.html). And `import openvino` reports to Google Analytics: see `sdk`.
+optimize-inference/precision-control.html). And `import openvino` reports to Google Analytics: see uadx.telemetry.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -29,6 +28,7 @@ from uadx.api import (
 )
 from uadx.errors import CompileError, ConfigError, InferenceError, UnavailableError, UsageError
 from uadx.request_pool import RequestPool
+from uadx.telemetry import unreported
 
 if TYPE_CHECKING:
     from uadx.api import Array
@@ -37,19 +37,10 @@ HINT = "INFERENCE_PRECISION_HINT"
 
 
 def sdk() -> Any:
-    """Import openvino without its telemetry, which otherwise forks a process and connects to the network.
-
-    Where openvino_telemetry cannot be imported, openvino uses a stub of its own in its place.
-    """
-    silenced = "openvino_telemetry" not in sys.modules
-    if silenced:
-        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
-    try:
+    """Import openvino without its telemetry."""
+    with unreported():
         import openvino
         from openvino import frontend
-    finally:
-        if silenced:
-            del sys.modules["openvino_telemetry"]
     assert frontend
     return openvino
 

@@ -57,11 +57,39 @@ class Training(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     duplicates: int = 0
 
 
+class Cost(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a form of the model costs beside float32, measured on some images.
+
+    agreement: Spearman's rank correlation of both forms' scores, 1 where they are in the same order. flips: verdicts
+    that differ at the default threshold of each. auroc_f32, auroc: of the scores of both, where the images are
+    labelled.
+    """
+
+    images: Positive
+    agreement: float
+    flips: int
+    auroc_f32: float | None = None
+    auroc: float | None = None
+
+
+class Own(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a form of the model whose numbers are not the model's is calibrated to; the manifest's fields of the same
+    names are the model's. golden: the file of its golden vectors. cost: None where
+    no image could be read to measure it."""
+
+    scoring: Scoring
+    calibration: dict[str, Annotated[tuple[float, ...], Meta(min_length=1)]]
+    pixel_calibration: dict[str, tuple[float, ...]]
+    base_levels: dict[str, tuple[float, float]]
+    golden: str
+    cost: Cost | None = None
+
+
 class Variant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Another form of the model, for the backends that take it. file: the one that they are given.
 
     target: the one kind of chip that it runs on, such as "Ascend310P3". precision: what it computes in. "" where any
-    will do. files: `file` and those that belong to it.
+    will do. files: `file` and those that belong to it. own: where it is calibrated on its own.
     """
 
     file: str
@@ -69,6 +97,7 @@ class Variant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     target: str = ""
     precision: str = ""
     files: Annotated[tuple[str, ...], Meta(min_length=1)]
+    own: Own | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -125,7 +154,17 @@ def decode(data: bytes) -> Manifest:
     for variant in manifest.variants:
         if not {variant.file, *variant.files} <= set(manifest.files):
             raise ValueError(f"`variants`: `files` does not list {variant.file} and what belongs to it")
+        if variant.own is not None:
+            if variant.own.golden not in variant.files:
+                raise ValueError(f"`variants`: `files` does not list {variant.own.golden}")
+            calibrated_as(manifest, variant.own)
     return manifest
+
+
+def calibrated_as(manifest: Manifest, own: Own) -> Manifest:
+    """The manifest with a form's own calibration in place of the model's. Raises ValueError as a manifest does."""
+    fields = ("scoring", "calibration", "pixel_calibration", "base_levels")
+    return msgspec.structs.replace(manifest, **{field: getattr(own, field) for field in fields})
 
 
 def encode(manifest: Manifest) -> bytes:

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files as package_files
 from pathlib import Path, PurePosixPath
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from uadx.api import ModelArtifact
 from uadx.bundle.external import uses_external_data
-from uadx.bundle.manifest import Manifest, decode
+from uadx.bundle.manifest import Manifest, calibrated_as, decode
 from uadx.errors import BundleError
 from uadx.scoring.calibration import Calibration, Thresholds
 from uadx.scoring.familiarity import limit
@@ -44,11 +44,13 @@ class Golden:
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle. sha256: of manifest.json, which holds the hashes of all other files."""
+    """An opened bundle. sha256: of manifest.json, which holds the hashes of all other files. golden_file: the one of
+    its golden vectors."""
 
     path: Path
     manifest: Manifest
     sha256: str
+    golden_file: str = GOLDEN
 
     @property
     def artifact(self) -> ModelArtifact:
@@ -64,6 +66,14 @@ class Bundle:
             for other in self.manifest.variants
         ]
         return (self.artifact, *others)
+
+    def running(self, precision: str) -> Bundle:
+        """The bundle as it is where its model runs in this precision: its int8 form has scales, thresholds and golden
+        vectors of its own."""
+        for variant in self.manifest.variants:
+            if variant.own is not None and variant.precision == precision:
+                return replace(self, manifest=calibrated_as(self.manifest, variant.own), golden_file=variant.own.golden)
+        return self
 
     def calibration(self, fusion: Fusion) -> Calibration:
         """The held-out scores for one fusion."""
@@ -89,11 +99,13 @@ class Bundle:
     def golden(self) -> Golden:
         """The golden vectors. Raises BundleError where they do not fit the manifest."""
         try:
-            with np.load(self.path / GOLDEN, allow_pickle=False) as arrays:
+            with np.load(self.path / self.golden_file, allow_pickle=False) as arrays:
                 maps = {name: arrays[name].astype(np.float32) for name in self.manifest.scoring.levels}
                 return Golden(arrays["image"], maps)
         except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-            raise BundleError(f"{self.path}: {GOLDEN} cannot be read", cause_text=str(error), hint=_RETRAIN) from error
+            raise BundleError(
+                f"{self.path}: {self.golden_file} cannot be read", cause_text=str(error), hint=_RETRAIN
+            ) from error
 
 
 def open_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:

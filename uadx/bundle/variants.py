@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -37,14 +38,26 @@ def add_variant(bundle: Bundle, format: str, options: ExportOptions, output: Pat
     variant = Variant(
         file=made.path.name, format=format, target=made.target, precision=made.precision, files=tuple(sorted(files))
     )
-    earlier = [other for other in bundle.manifest.variants if other.key == variant.key]
-    gone = {file for other in earlier for file in other.files}
-    if clash := sorted((set(bundle.manifest.files) - gone) & set(files)):
+    if clash := sorted(set(_kept(bundle, variant)) & set(files)):
         raise PluginError(f"the backend {name!r} is broken: it exports {clash[0]}, which the bundle has", backend=name)
-    kept = {file: (bundle.path / file).read_bytes() for file in bundle.manifest.files if file not in gone}
+    write_with(bundle, variant, files, output)
+    return variant
+
+
+def write_with(bundle: Bundle, variant: Variant, files: Mapping[str, bytes], output: Path) -> None:
+    """Write the bundle with this form of its model, whose files are given by name, in place of the one of its key.
+
+    Raises UsageError where output is something else than a bundle, OutputError.
+    """
+    kept = {file: (bundle.path / file).read_bytes() for file in _kept(bundle, variant)}
     others = tuple(other for other in bundle.manifest.variants if other.key != variant.key)
     write_files(output, msgspec.structs.replace(bundle.manifest, variants=(*others, variant)), {**kept, **files})
-    return variant
+
+
+def _kept(bundle: Bundle, variant: Variant) -> list[str]:
+    """The bundle's files without those of an earlier form that the new one replaces."""
+    gone = {file for other in bundle.manifest.variants if other.key == variant.key for file in other.files}
+    return [file for file in bundle.manifest.files if file not in gone]
 
 
 def _checked(made: object, folder: Path, name: str) -> Exported:

@@ -30,7 +30,7 @@ def write_bundle(path: Path, manifest: Manifest, model: bytes, golden: Mapping[s
     golden: `image` uint8 [N, H, W, 3] and `level1` to `level3` float32 [N, h, w].
     Raises UsageError where path is something else than a bundle, OutputError where it cannot be written.
     """
-    write_files(path, manifest, {MODEL: model, GOLDEN: _npz(golden)})
+    write_files(path, manifest, {MODEL: model, GOLDEN: npz(golden)})
 
 
 def write_files(path: Path, manifest: Manifest, contents: Mapping[str, bytes]) -> None:
@@ -49,7 +49,7 @@ def write_files(path: Path, manifest: Manifest, contents: Mapping[str, bytes]) -
         raise OutputError(f"the bundle {path} cannot be written", cause_text=str(error)) from error
 
 
-def _npz(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
+def npz(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
     """An .npz without time stamps; numpy.savez writes the hour into the archive."""
     members = {}
     for name in sorted(arrays):

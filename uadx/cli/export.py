@@ -1,4 +1,4 @@
-"""`uadx export`: a bundle with another form of its model in it, for the runtimes that take no ONNX file."""
+"""`uadx export`: a bundle with another form of its model in it: int8, or for the runtimes that take no ONNX file."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from uadx.errors import UsageError
 
 if TYPE_CHECKING:
     from uadx.api import Precision
+    from uadx.bundle.reader import Bundle
 
 
 class _Batches(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic since click 8.4
@@ -30,7 +31,15 @@ class _Batches(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gene
 @click.command()
 @click.option("--model", "-m", metavar="MODEL", required=True, help="Bundle, directory or .zip.")
 @click.option(
-    "--format", "-f", "format_", metavar="FORMAT", required=True, help="om: for Huawei Ascend, by CANN's atc."
+    "--format",
+    "-f",
+    "format_",
+    metavar="FORMAT",
+    help="onnx: the int8 form, for OpenVINO, ONNX Runtime and TensorRT; the default with --precision int8. "
+    "om: for Huawei Ascend, by CANN's atc.",
+)
+@click.option(
+    "--data", metavar="DIR", type=click.Path(path_type=Path), help="For int8: the folder that the model was trained on."
 )
 @click.option("--soc-version", "--target", "target", metavar="CHIP", help="The chip to compile for: Ascend310P3, ...")
 @click.option("--precision", type=click.Choice(["f32", "bf16", "f16", "int8"]), help="Default: the format's own.")
@@ -52,27 +61,67 @@ class _Batches(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gene
 )
 def command(
     model: str,
-    format_: str,
+    format_: str | None,
+    data: Path | None,
     target: str | None,
     precision: Precision | None,
     batches: tuple[int, ...],
     converted: Path | None,
     output: Path | None,
 ) -> None:
-    """Add a form of the model to a bundle, so that `uadx run` has it for the device that needs it.
+    """Add a form of the model to a bundle, so that `uadx run` has it for the device or the precision that needs it.
+
+    \b
+    uadx export --model my_model --precision int8 --data photos_of_good_parts/
+    uadx export --model my_model --format om --soc-version Ascend310P3
 
     Where the vendor's tool is not installed here, the command line for it is printed; what it makes elsewhere is taken
     over with --converted.
     """
-    from uadx.api import ExportOptions
     from uadx.bundle.reader import DEFAULT, open_bundle
-    from uadx.bundle.variants import add_variant
 
     if output is None and model == DEFAULT:
         raise UsageError(
             "the bundle that ships with uadx is left as it is", hint="name another to write: --output MODEL"
         )
+    if format_ is None and precision != "int8":
+        raise UsageError("no --format is given", hint="for the int8 form: --precision int8 --data DIR")
     bundle = open_bundle(model)
-    variant = add_variant(bundle, format_, ExportOptions(precision, target, batches, converted), output or Path(model))
+    where = output or Path(model)
+    if format_ in (None, "onnx"):
+        click.echo(_quantised(bundle, precision, data, where))
+        return
+    from uadx.api import ExportOptions
+    from uadx.bundle.variants import add_variant
+
+    variant = add_variant(bundle, format_, ExportOptions(precision, target, batches, converted), where)
     made = " ".join(filter(None, (variant.target, variant.precision)))
-    click.echo(f"{output or model} has {variant.file} ({made})")
+    click.echo(f"{where} has {variant.file} ({made})")
+
+
+def _quantised(bundle: Bundle, precision: Precision | None, data: Path | None, where: Path) -> str:
+    if precision != "int8":
+        raise UsageError(
+            f"the model is ONNX already, and runs in {precision or 'f32'} where the device does",
+            hint="the form that is another: --precision int8 --data DIR",
+        )
+    if data is None:
+        raise UsageError(
+            "int8 takes --data: its ranges and thresholds come from the good images",
+            hint="name the folder that the model was trained on: --data DIR",
+        )
+    from uadx.cli.progress import shown_stages, shown_warnings
+    from uadx.quantise.export import INT8, add_int8
+
+    with shown_warnings(), shown_stages() as stage:
+        cost = add_int8(bundle, data, where, stage)
+    said = f"{where} has {INT8} (int8)"
+    if cost is None:
+        return said
+    said += (
+        f"\nbeside f32, on {cost.images} images: {cost.flips} other verdicts, "
+        f"scores in the same order to {cost.agreement:.4f} (rank correlation)"
+    )
+    if cost.auroc is not None:
+        said += f", image AUROC {cost.auroc_f32:.4f} -> {cost.auroc:.4f}"
+    return f"{said}\nuadx run --model {where} --precision int8"

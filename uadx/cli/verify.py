@@ -52,7 +52,8 @@ def command(
         for share in opened.shares:
             failed = f"{share.used} failed while it ran the model"
             with plugin_code(InferenceError, failed, opened.backend, "running the model"):
-                parity = compare(bundle, partial(run_checked, share.compiled), share.precision)
+                form = bundle.running(share.precision)
+                parity = compare(form, partial(run_checked, share.compiled), share.precision)
             found.append((share.used, parity))
     if as_json:
         rows = [

@@ -9,7 +9,7 @@ from uadx.api import CompiledModel, CompileOptions, DeviceRef, ModelArtifact, Pl
 from uadx.contract import misfit, plugin_code
 from uadx.devices.placement import check_placement
 from uadx.devices.resolve import Located
-from uadx.errors import CompileError, PluginError, UadxError, UnavailableError
+from uadx.errors import CompileError, PlacementError, PluginError, UadxError, UnavailableError
 from uadx.plugins import Plugins
 
 
@@ -37,8 +37,9 @@ def compile_for(
         raise UnavailableError(f"it takes {', '.join(spec.formats)} models and not {formats}", backend=name)
     try:
         with plugin_code(CompileError, "the model could not be compiled", name, "compiling"):
-            chosen = located.backend.choose(fitting, ref, options)
-            if chosen not in fitting:
+            offered = _in_precision(fitting, options.precision)
+            chosen = located.backend.choose(offered, ref, options)
+            if chosen not in offered:
                 raise PluginError(f"the backend {name!r} is broken: choose() gave {chosen!r}", backend=name)
             compiled = located.backend.compile(chosen, ref, options)
     except UadxError as error:
@@ -51,9 +52,22 @@ def compile_for(
         )
     try:
         return compiled, _placement(compiled, ref, name, options)
+    except PlacementError as error:
+        compiled.close()
+        if options.precision == "int8" and chosen.precision != "int8":
+            error.hint = "the bundle has no int8 form; make it: uadx export --precision int8 --model MODEL --data DIR"
+        raise
     except BaseException:
         compiled.close()
         raise
+
+
+def _in_precision(artifacts: Sequence[ModelArtifact], precision: Precision) -> Sequence[ModelArtifact]:
+    """The int8 form of an ONNX model where int8 is asked for and the bundle has it; nobody else is offered it."""
+    quantised = [artifact for artifact in artifacts if (artifact.format, artifact.precision) == ("onnx", "int8")]
+    if precision == "int8" and quantised:
+        return quantised
+    return [artifact for artifact in artifacts if artifact not in quantised]
 
 
 def _placement(compiled: CompiledModel, ref: DeviceRef, name: str, options: CompileOptions) -> Placement:

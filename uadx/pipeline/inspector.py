@@ -39,14 +39,16 @@ class Inspector:
     """Holds the compiled model and the worker threads; close() releases both. Use one thread at a time."""
 
     def __init__(self, bundle: Bundle, config: PipelineConfig) -> None:
-        self.bundle = bundle
         self.config = config
         self.limits = Limits(max_pixels=config.max_pixels, url_timeout=config.url_timeout)
-        self._scorer = Scorer(bundle, config.fusion, partial(load, limits=self.limits))
-        self.calibration = self._scorer.calibration
-        self.thresholds = self.thresholds_for(config)
+        self.bundle = bundle
+        self.thresholds_for(config)  # a rate that cannot be certified is refused before a device is opened
         self.workers = config.workers or usable_cores()
         self.opened = _open(bundle, config)
+        self.bundle = bundle.running(self.opened.precision)
+        self._scorer = Scorer(self.bundle, config.fusion, partial(load, limits=self.limits))
+        self.calibration = self._scorer.calibration
+        self.thresholds = self.thresholds_for(config)
         capabilities = self.opened.compiled.capabilities
         # a runtime that runs requests side by side is busy with single images, any other wants real batches
         best = capabilities.static_batch or (1 if capabilities.async_depth > 1 else 8)
@@ -179,7 +181,9 @@ def _open(bundle: Bundle, config: PipelineConfig) -> OpenedModel:
         if config.verify:
             for share in opened.shares:
                 with plugin_code(InferenceError, _failed(share), opened.backend, RUNNING):
-                    parity = compare(bundle, partial(run_checked, share.compiled), share.precision, images=1)
+                    parity = compare(
+                        bundle.running(share.precision), partial(run_checked, share.compiled), share.precision, images=1
+                    )
                 require(parity, share.used, opened.backend)
     except BaseException:
         opened.close()

@@ -59,12 +59,12 @@ def features(x: F64, weights: Mapping[str, NDArray[np.floating]]) -> list[F64]:
     def conv(x: F64, layer: Conv) -> F64:
         weight = weights[f"{layer.name}.weight"].astype(np.float64)
         bias = weights[f"{layer.name}.bias"].astype(np.float64)
-        return _convolve(x, weight, layer.stride) + bias[:, None, None]
+        return convolve(x, weight, layer.stride) + bias[:, None, None]
 
     def relu(x: F64) -> F64:
         return np.maximum(x, 0)
 
-    x = _max_pool(relu(conv(x, STEM)))
+    x = max_pool(relu(conv(x, STEM)))
     levels = []
     for level in LEVELS:
         for block in blocks(level):
@@ -81,11 +81,11 @@ def _windows(x: F64, kernel: int, stride: int, fill: float) -> F64:
     return windows[:, :, ::stride, ::stride]
 
 
-def _convolve(x: F64, weight: F64, stride: int) -> F64:
+def convolve(x: F64, weight: F64, stride: int) -> F64:
     product: F64 = np.einsum("nchwij,ocij->nohw", _windows(x, weight.shape[-1], stride, 0.0), weight, optimize=True)
     return product
 
 
-def _max_pool(x: F64) -> F64:
+def max_pool(x: F64) -> F64:
     pooled: F64 = _windows(x, 3, 2, -np.inf).max(axis=(-2, -1))
     return pooled

@@ -1,0 +1,107 @@
+"""The whole of `uadx export --precision int8`: the good images again, the int8 form, its calibration and its cost."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from uadx.bundle.manifest import Cost, Own, Training, Variant
+from uadx.bundle.reader import MODEL, Bundle
+from uadx.bundle.variants import write_with
+from uadx.bundle.writer import npz
+from uadx.errors import UsageError
+from uadx.evaluation.layout import find_test_set
+from uadx.images.preprocess import FITS
+from uadx.images.sources import Source, expand
+from uadx.quantise import reference
+from uadx.quantise.cost import measure
+from uadx.quantise.graph import quantise
+from uadx.train.calibrate import Calibrated, calibrate, level_maps, scales
+from uadx.train.dataset import Dataset, digest, good_folder, read_good_images
+
+INT8, GOLDEN_INT8 = "stfpm.int8.onnx", "golden.int8.npz"
+RANGES = 100
+"""Good images from which the ranges of the 8 bits are taken; three times as many change them by nothing that shows."""
+
+
+def add_int8(bundle: Bundle, data: Path, output: Path, stage: Callable[[str], None]) -> Cost | None:
+    """Write the bundle with an int8 form of its model to output, which may be where it came from; what it costs.
+
+    data: what the bundle was trained on. Images that taught give the ranges; the held-out ones, which the bundle knows
+    by their files' hashes, calibrate, so that the thresholds keep their word. The cost is of the labelled images where
+    data has them (MVTec layout), else of the held-out ones. stage: is told what is being done.
+
+    Raises UsageError where data has not the held-out images, UnavailableError without NNCF, OutputError.
+    """
+    manifest = bundle.manifest
+    folder = good_folder(data)
+    with tempfile.TemporaryDirectory(prefix="uadx-int8-") as directory:
+        work = Path(directory)
+        stage("reading the good images")
+        size = manifest.input
+        dataset = read_good_images(
+            folder, work / "images.npy", size.height, size.width, manifest.training.seed, fit=FITS[size.fit]
+        )
+        held_out, others = _split(dataset, manifest.training, folder)
+        stage("quantising")
+        chosen = (others or held_out)[:: max(1, len(others or held_out) // RANGES)][:RANGES]
+        model = quantise((bundle.path / MODEL).read_bytes(), np.array(dataset.images[chosen]))
+        (work / INT8).write_bytes(model)
+        stage("calibrating")
+        shown = [(int(high), int(wide)) for high, wide in dataset.shown[held_out]]
+        found = _calibrated(bundle, work / INT8, np.array(dataset.images[held_out]), shown)
+        images = bundle.golden.images
+        files = {INT8: model, GOLDEN_INT8: npz({"image": images, **reference.level_maps(model, images)})}
+        own = Own(
+            scoring=found.scoring,
+            calibration=found.scores,
+            pixel_calibration=found.peaks,
+            base_levels=found.base_ranges,
+            golden=GOLDEN_INT8,
+        )
+        variant = Variant(file=INT8, format="onnx", precision="int8", files=tuple(sorted(files)), own=own)
+        stage("measuring what it costs")
+        write_with(bundle, variant, files, work / "bundle")
+        cost = measure(work / "bundle", *_to_compare(data, folder, manifest.training))
+        variant = msgspec.structs.replace(variant, own=msgspec.structs.replace(own, cost=cost))
+        write_with(bundle, variant, files, output)
+    return cost
+
+
+def _calibrated(
+    bundle: Bundle, model: Path, held_out: NDArray[np.uint8], shown: Sequence[tuple[int, int]]
+) -> Calibrated:
+    """The int8 form's own scales and thresholds. How far a level is trusted is the product's, and stays."""
+    size = held_out.shape[1], held_out.shape[2]
+    maps = level_maps(model, held_out, "int8")
+    trusted = bundle.manifest.scoring.levels
+    levels = {
+        name: msgspec.structs.replace(scale, weight=trusted[name].weight)
+        for name, scale in scales(maps, shown, size).items()
+    }
+    return calibrate(msgspec.structs.replace(bundle.manifest.scoring, levels=levels), maps, shown, size)
+
+
+def _split(dataset: Dataset, training: Training, folder: Path) -> tuple[list[int], list[int]]:
+    """Indices of the bundle's held-out images, and of the others."""
+    known = set(training.held_out)
+    held_out = [index for index, found in enumerate(dataset.digests) if found[:16] in known]
+    if missing := len(known) - len(held_out):
+        raise UsageError(
+            f"{missing} of the {len(known)} images that were held out to calibrate this model are not in {folder}",
+            hint="--data names the folder that it was trained on, with the same files",
+        )
+    return held_out, [index for index in range(len(dataset.digests)) if index not in set(held_out)]
+
+
+def _to_compare(data: Path, folder: Path, training: Training) -> tuple[Sequence[Source], bool]:
+    """The images to compare both forms by, and whether they are labelled."""
+    if folder != data and (data / "test").is_dir():
+        return sorted(expand(find_test_set(data).images), key=lambda source: source.output), True
+    known = set(training.held_out)
+    return [source for source in expand(folder) if digest(source)[:16] in known], False
