@@ -22,7 +22,7 @@ MANY = 20
 """Images of a run from which most of them being NG is worth a word."""
 
 
-class _FormatList(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.4
+class FormatList(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.4
     name = "LIST"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
@@ -73,7 +73,7 @@ def _folder(ctx: click.Context, param: click.Parameter, value: str) -> Path:
 @click.option(
     "--format",
     "formats",
-    type=_FormatList(),
+    type=FormatList(),
     default=",".join(DEFAULT_FORMATS),
     show_default=True,
     help=f"Comma-separated, any of {','.join(FORMATS)}.",

@@ -67,14 +67,18 @@ class Inspector:
         """Results in the order of the sources. A bad input is a result with `error`; a failing device raises."""
 
         def score(inferred: Inferred) -> Future[list[Result]]:
-            return self._pool.submit(self._scorer.results, inferred, thresholds)
+            return self._pool.submit(self.score, inferred, thresholds)
 
-        decoded = staged(sources, lambda s: self._pool.submit(self._decode, s), self.workers + batch_size)
+        decoded = staged(sources, lambda s: self._pool.submit(self.decode, s), self.workers + batch_size)
         inferred = staged(grouped(decoded, batch_size), self._infer, self.opened.async_depth + 1)
         scored = staged(inferred, score, self.workers + 1)
         with contextlib.closing(scored):
             for results in scored:
                 yield from results
+
+    def score(self, inferred: Inferred, thresholds: Thresholds) -> list[Result]:
+        """One result for each item of a group that was inferred."""
+        return self._scorer.results(inferred, thresholds)
 
     def level_maps(self, batch: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         """The model alone: uint8 RGB [N, H, W, 3] at the model's size -> level maps float32 [N, h, w] by name."""
@@ -93,7 +97,8 @@ class Inspector:
             "max_pixels": self.config.max_pixels,
         }
 
-    def _decode(self, source: Source) -> Item:
+    def decode(self, source: Source) -> Item:
+        """Read one image and bring it to the model's size; what cannot be read is an item with its error."""
         start = time.perf_counter()
         want = self.bundle.manifest.input
         try:
@@ -111,7 +116,7 @@ class Inspector:
         done: Future[Inferred] = Future()
         done.set_running_or_notify_cancel()  # a stage that is closed must not cancel what the callback will set
         if not fitted:
-            done.set_result(Inferred(items, {}, 0.0, self._device_fields(self.opened.used, self.opened.precision)))
+            done.set_result(Inferred(items, {}, 0.0, self.device_fields))
             return done
         start = time.perf_counter()
         share = self.opened.borrow()
@@ -146,6 +151,11 @@ class Inspector:
             error = failure
         error.hint = error.hint or self.opened.explain(error.__cause__ or error)
         return error
+
+    @property
+    def device_fields(self) -> dict[str, Any]:
+        """What results say of the device where all devices of the run had their part, or none."""
+        return self._device_fields(self.opened.used, self.opened.precision)
 
     def _device_fields(self, used: str, precision: str) -> dict[str, Any]:
         return {

@@ -1,0 +1,137 @@
+"""`uadx bench`: devices in turn, round by round, so that what disturbs the machine disturbs all of them alike."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from uadx.bench.engine import Timed, latencies, throughput
+from uadx.bench.stages import stages
+from uadx.bench.startup import Started, start
+from uadx.errors import UsageError
+from uadx.images.sources import Source, expand
+from uadx.output.runner import run
+from uadx.pipeline.config import PipelineConfig
+from uadx.pipeline.pipeline import Pipeline
+
+COPIES = 64
+SIDE = 300
+
+
+@dataclass
+class Figures:
+    """One device. engine, whole: a measurement for each round. latency: milliseconds of single images. stages:
+    core-milliseconds by stage. started: None for a simulator, whose time says nothing."""
+
+    label: str
+    engine: list[Timed] = field(default_factory=list)
+    whole: list[Timed] = field(default_factory=list)
+    latency: list[float] = field(default_factory=list)
+    stages: dict[str, float] = field(default_factory=dict)
+    started: Started | None = None
+
+    @property
+    def engine_rate(self) -> float:
+        """Images per second, the median of the rounds."""
+        return statistics.median(one.rate for one in self.engine)
+
+    @property
+    def whole_rate(self) -> float:
+        """The same from files to results."""
+        return statistics.median(one.rate for one in self.whole)
+
+    @property
+    def share(self) -> float:
+        """How much of the engine's rate is left from files to results: the median of each round's ratio."""
+        return statistics.median(
+            whole.rate / engine.rate for whole, engine in zip(self.whole, self.engine, strict=True)
+        )
+
+    @property
+    def around(self) -> float:
+        """Core-milliseconds an image beside the engine's: the median of each round's difference."""
+        return statistics.median(
+            whole.core_ms - engine.core_ms for whole, engine in zip(self.whole, self.engine, strict=True)
+        )
+
+    def percentile(self, percent: float) -> float:
+        """Milliseconds that so many percent of single images take at most."""
+        return float(np.percentile(self.latency, percent))
+
+
+def measure(
+    configs: Sequence[PipelineConfig],
+    images: str | None,
+    formats: Sequence[str],
+    seconds: float,
+    rounds: int,
+    stage: Callable[[str], None],
+) -> list[Figures]:
+    """Measure each configuration. images: what to inspect, as `uadx run` takes it; None for copies of a golden image,
+    300 x 300 JPEGs. seconds: of each measurement. stage: is told what is being measured."""
+    with ExitStack() as opened:
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="uadx-bench-")))
+        pipelines = [opened.enter_context(Pipeline(config)) for config in configs]
+        for pipeline in pipelines:
+            if pipeline.inspector.opened.simulated:
+                raise UsageError(
+                    f"{pipeline.inspector.opened.used} is simulated: its speed is that of no hardware",
+                    hint="name a real device: `uadx devices` lists them",
+                )
+        what = images or str(_pictures(pipelines[0], folder / "images"))
+        sources = list(expand(what))
+        found = [Figures(pipeline.inspector.opened.label) for pipeline in pipelines]
+        for number in range(rounds):
+            for pipeline, figures in zip(pipelines, found, strict=True):
+                stage(f"{figures.label}, round {number + 1} of {rounds}")
+                _round(pipeline, figures, sources, folder / "out", formats, seconds)
+        for config, pipeline, figures in zip(configs, pipelines, found, strict=True):
+            stage(f"{figures.label}, stages and start")
+            figures.stages = stages(pipeline.inspector, sources, formats)
+            figures.started = start(_arguments(config, what))
+    return found
+
+
+def _round(
+    pipeline: Pipeline, figures: Figures, sources: list[Source], output: Path, formats: Sequence[str], seconds: float
+) -> None:
+    inspector = pipeline.inspector
+    golden = pipeline.bundle.golden.images
+    batch = np.repeat(golden[:1], inspector.batch_size, axis=0)
+    throughput(inspector.opened, batch, min(1.0, seconds / 4))  # warm
+    figures.engine.append(throughput(inspector.opened, batch, seconds))
+    figures.latency += latencies(inspector.opened, golden[:1], seconds / 4)
+    many = max(len(sources), round(seconds * figures.engine[-1].rate))
+    chosen = [sources[index % len(sources)] for index in range(many)]
+    figures.whole.append(_whole(pipeline, chosen, output, formats))
+
+
+def _whole(pipeline: Pipeline, sources: list[Source], output: Path, formats: Sequence[str]) -> Timed:
+    """Files in, results out, as `uadx run` does it."""
+    cores = time.process_time()
+    summary = run(pipeline, iter(sources), output, formats, what="uadx bench")
+    return Timed(summary.counts.images, summary.seconds, time.process_time() - cores)
+
+
+def _pictures(pipeline: Pipeline, folder: Path) -> Path:
+    """JPEG files of the first golden image, which is a good part's."""
+    folder.mkdir()
+    picture = cv2.cvtColor(pipeline.bundle.golden.images[0], cv2.COLOR_RGB2BGR)
+    for number in range(COPIES):
+        cv2.imwrite(str(folder / f"{number:02}.jpg"), cv2.resize(picture, (SIDE, SIDE)))
+    return folder
+
+
+def _arguments(config: PipelineConfig, what: str) -> list[str]:
+    """The command line that means the same."""
+    given = {"--model": config.model, "--device": config.device, "--precision": config.precision}
+    pairs = [(name, str(value)) for name, value in given.items() if value is not None]
+    return ["--input", what, *(word for pair in pairs for word in pair)]
