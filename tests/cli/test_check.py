@@ -28,7 +28,7 @@ def test_what_is_wrong_is_printed_recorded_and_shown(uadx, spoilt, tmp_path):
     assert "error: 1 picture in train and in test alike (the very same file)" in lines
     assert "    train/good/000.png = test/good/leak.png" in lines
     assert "  fix: remove them from one side: a test on what was trained on says nothing" in lines
-    assert "warning: 1 repeated image (the very same file)" in lines
+    assert "warning: 1 repeated image to train on (the very same file)" in lines
     assert "30 images: 2 errors, 2 warnings" in lines
     record = json.loads((tmp_path / "out" / "check.json").read_text())
     assert record["images"] == 30
@@ -50,6 +50,17 @@ def test_json_is_printed_when_asked_for(uadx, spoilt, tmp_path):
 def test_warnings_alone_end_with_0(uadx, product, tmp_path):
     run = uadx("check", "--data", product, "-o", tmp_path / "out", "--quick")
     assert (run.code, run.out.splitlines()[0]) == (0, "warning: 12 good images to train on")
+
+
+def test_an_empty_mask_file_is_a_finding(uadx, product, tmp_path):
+    shutil.copytree(product, tmp_path / "data")
+    (tmp_path / "data" / "ground_truth" / "hole" / "000_mask.png").write_bytes(b"")
+    run = uadx("check", "--data", tmp_path / "data", "-o", tmp_path / "out", "--quick")
+    assert run.code == 9
+    assert run.out.splitlines()[:2] == [
+        "error: 1 image whose mask has another size, or is no picture",
+        "    test/hole/000.png",
+    ]
 
 
 def test_the_search_for_hidden_defects_says_what_it_did(uadx, product, tmp_path):

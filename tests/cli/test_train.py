@@ -48,6 +48,18 @@ def test_a_wrong_argument_is_named_before_a_missing_torch(product, tmp_path, arg
     assert words in run.stderr
 
 
+def test_a_folder_with_defects_beside_the_good_images_is_refused(uadx, product, tmp_path):
+    run = uadx("train", "--data", product / "test", "--output", tmp_path / "model")
+    assert (run.code, run.err.splitlines()) == (
+        2,
+        [
+            f"error: {product / 'test'} has good/ beside bent_wire/, broken_thread/, contamination/, glue/ and 2 more, "
+            "whose images would be taken for good",
+            f"  fix: name the folder of the good ones: --data {product / 'test' / 'good'}",
+        ],
+    )
+
+
 @pytest.fixture(scope="module")
 def trained(product, tmp_path_factory):
     """A bundle trained for two epochs on the demo product's 12 good images."""

@@ -68,6 +68,25 @@ def test_the_same_picture_in_another_file_is_a_near_copy(data):
     assert leaks == [["train/good/003.png", "test/good/again.jpg"]]
 
 
+def test_near_copies_teach_little_in_train_and_count_twice_in_test(data):
+    for place in ("train/good/003.png", "test/hole/000.png"):
+        lighter = np.clip(image_of(data, place) * 1.05 + 3, 0, 255).astype(np.uint8)
+        cv2.imwrite(str((data / place).with_name("again.png")), lighter)
+        shutil.copy(data / "ground_truth/hole/000_mask.png", data / "ground_truth/hole/again_mask.png")
+    assert [(f.weight, f.message, f.advice) for f in findings(survey(data))] == [
+        (
+            "note",
+            "1 repeated image to train on (all but the same picture)",
+            "pictures of one part taken one after the other teach little, and make the calibration too sure",
+        ),
+        (
+            "note",
+            "1 repeated image to test on (all but the same picture)",
+            "pictures of one part taken one after the other count twice in every figure",
+        ),
+    ]
+
+
 def test_empty_and_foreign_folders_are_named(data):
     (data / "test" / "dent").mkdir()
     shutil.copytree(data / "test" / "hole", data / "train" / "hole")
@@ -93,7 +112,7 @@ def test_images_of_another_size_colour_or_brightness_stand_out(data):
     assert result["warning", "empty"] == [["train/good/black.png"]]
 
 
-@pytest.mark.parametrize("factor", [1 / 6, 1 / 4, 3.0])
+@pytest.mark.parametrize("factor", [1 / 6, 1 / 3, 2.5])
 def test_another_light_stands_out_where_light_varies(data, factor):
     rng = np.random.default_rng(0)
     for path in sorted(data.glob("*/good/*.png")):
@@ -116,10 +135,11 @@ def test_a_huge_and_a_tiny_image_stand_out_among_many_sizes(data):
 
 
 def test_a_set_of_two_sizes_is_noted_with_both(data):
-    for path in sorted((data / "train" / "good").iterdir())[:10]:
-        cv2.imwrite(str(path), cv2.resize(cv2.imread(str(path)), (512, 512)))
-    notes = [f.message for f in findings(survey(data)) if f.rule == "size"]
-    assert notes == ["good images of 2 sizes: 18 of 300 x 300, 10 of 512 x 512"]
+    for number, path in enumerate(sorted(data.glob("*/good/*.png"))):
+        side = 512 if number < 10 else 256
+        cv2.imwrite(str(path), cv2.resize(cv2.imread(str(path)), (side, side)))
+    messages = [(f.weight, f.message) for f in findings(survey(data)) if f.rule == "size"]
+    assert messages == [("note", "good images of 2 sizes: 18 of 256 x 256, 10 of 512 x 512")]
 
 
 def test_another_depth_or_transparency_stands_out(data):
@@ -135,36 +155,82 @@ def test_another_depth_or_transparency_stands_out(data):
     ]
 
 
-def test_twelve_bits_in_sixteen_are_found_and_so_is_a_dark_set(data):
-    for path in sorted((data / "train" / "good").iterdir()) + sorted((data / "test" / "good").iterdir()):
-        cv2.imwrite(str(path), cv2.imread(str(path)).astype(np.uint16) * 16)
-    first, second = findings(survey(data))
-    assert first.message == ("no value above 4095 in 28 good images of 16 bits: they come out 16 times too dark")
-    assert second.message.startswith("the good images are very dark: half of them below ")
+@pytest.mark.parametrize("contrast", [1, 0.5])
+def test_twelve_bits_in_sixteen_are_found_and_taken_for_dark_but_not_for_empty(data, contrast):
+    for path in sorted(data.glob("*/good/*.png")):
+        cv2.imwrite(str(path), (cv2.imread(str(path)) * contrast).astype(np.uint16) * 16)
+    first, second = (f for f in findings(survey(data)) if f.rule in ("depth", "brightness", "contrast", "empty"))
+    assert first.message == "no value above 4095 in 28 good images of 16 bits: they come out 16 times too dark"
+    assert first.advice.startswith("a camera of 12 bits wrote them; multiply by 16 before saving")
+    assert second.message == f"the good images are very dark: half of them below {5 * contrast:.0f} of 255"
+
+
+def test_the_highest_value_is_one_of_colour_and_not_of_transparency(tmp_path):
+    colours = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    cv2.imwrite(str(tmp_path / "a.png"), cv2.merge([colours, colours, colours, np.full_like(colours, 65535)]))
+    (image,) = survey(tmp_path).images
+    assert (image.bits, image.highest, image.alpha) == (16, 4095, True)
+
+
+def test_pictures_of_one_colour_show_nothing(data):
+    cv2.imwrite(str(data / "train" / "good" / "dark.png"), np.zeros((300, 300, 3), np.uint8))
+    cv2.imwrite(str(data / "test" / "good" / "blue.png"), np.full((300, 300, 3), (200, 20, 20), np.uint8))
+    (empty,) = [f for f in findings(survey(data)) if f.rule == "empty"]
+    assert (empty.weight, empty.message) == ("warning", "2 good images that show nothing: one colour all over")
 
 
 @pytest.mark.parametrize(
-    ("folders", "named"),
-    [(("good", "scratch"), "scratch/"), (("OK", "NG"), "NG/"), (("camera1", "defects"), "defects/")],
+    ("folders", "what", "advice"),
+    [
+        (("good", "scratch"), "good/ beside scratch/", "the folder of the good ones: --data {parts}/good"),
+        (("OK", "NG", "dent"), "OK/ beside NG/ and dent/", "the folder of the good ones: --data {parts}/OK"),
+        (("camera1", "Defects"), "Defects/", "one that holds only good images"),
+        (
+            ("day1/good", "day1/bad"),
+            "day1/good/ beside day1/bad/",
+            "the folder of the good ones: --data {parts}/day1/good",
+        ),
+        (
+            ("good", "a", "b", "c", "d", "e", "f"),
+            "good/ beside a/, b/, c/, d/ and 2 more",
+            "the folder of the good ones: --data {parts}/good",
+        ),
+    ],
 )
-def test_folders_of_defects_among_the_good_images_are_an_error_here_and_in_training(product, tmp_path, folders, named):
-    for number, folder in enumerate(folders):
-        (tmp_path / "parts" / folder).mkdir(parents=True)
-        for path in sorted((product / "train" / "good").iterdir())[6 * number : 6 * number + 6]:
-            shutil.copy(path, tmp_path / "parts" / folder)
-    messages = [(f.weight, f.message) for f in findings(survey(tmp_path / "parts"))]
-    assert messages[0] == ("error", f"folders among the good images that by their names hold defects: {named}")
+def test_folders_of_defects_among_the_good_images_are_an_error_here_and_in_training(
+    product, tmp_path, folders, what, advice
+):
+    parts = tmp_path / "parts"
+    for path, folder in zip(sorted((product / "train" / "good").iterdir()), folders, strict=False):
+        (parts / folder).mkdir(parents=True)
+        shutil.copy(path, parts / folder)
+    message, hint = f"{parts} has {what}, whose images would be taken for good", f"name {advice.format(parts=parts)}"
+    first = findings(survey(parts))[0]
+    assert (first.weight, first.message, first.advice) == ("error", message, hint)
     with pytest.raises(UsageError) as caught:
-        good_folder(tmp_path / "parts")
-    assert caught.value.message == (
-        f"{tmp_path / 'parts'} holds {named}: by the names, images that would be taken for good are of defects"
-    )
+        good_folder(parts)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
 
 
-def test_folders_of_cameras_are_all_good(product, tmp_path):
-    for folder in ("camera1", "camera2"):
-        (tmp_path / folder).mkdir()
-    assert good_folder(tmp_path) == tmp_path
+def test_defects_below_train_good_are_found_too(data):
+    shutil.copytree(data / "test" / "hole", data / "train" / "good" / "ng")
+    messages = [f.message for f in findings(survey(data)) if f.rule == "not good"]
+    assert messages == [f"{data / 'train' / 'good'} has ng/, whose images would be taken for good"]
+    with pytest.raises(UsageError, match="has ng/, whose images would be taken for good"):
+        good_folder(data)
+
+
+def test_folders_of_cameras_and_folders_without_images_are_left_in_peace(product, tmp_path):
+    for path, folder in zip(
+        sorted((product / "train" / "good").iterdir()), ("good/camera1", "good/camera2"), strict=False
+    ):
+        (tmp_path / folder).mkdir(parents=True)
+        shutil.copy(path, tmp_path / folder)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "shift.txt").write_text("late")
+    for folder in (tmp_path, tmp_path / "good"):
+        assert good_folder(folder) == folder
+        assert [f.rule for f in findings(survey(folder))] == ["few"]
 
 
 def test_masks_that_do_not_match_are_sorted_by_what_is_wrong(data):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 from uadx import create_pipeline
 from uadx.errors import UsageError
 from uadx.evaluation.evaluate import evaluate
-from uadx.evaluation.layout import find_test_set
+from uadx.evaluation.layout import decode_mask, find_test_set
 from uadx.evaluation.worst import SHOWN, Worst
 
 
@@ -86,6 +88,21 @@ def test_an_empty_mask_file_is_refused_by_name(pipeline, product, tmp_path):
     (tmp_path / "hole" / "000_mask.png").write_bytes(b"")
     with pytest.raises(UsageError, match=r"000_mask.png does not fit its image: no picture, the image is 300 x 300"):
         evaluate(pipeline.predict(product / "test"), tmp_path)
+
+
+def test_a_mask_of_a_monstrous_size_is_no_picture(tmp_path):
+    monstrous = bytearray(cv2.imencode(".png", np.zeros((8, 8), np.uint8))[1].tobytes())
+    monstrous[16:24] = struct.pack(">II", 1 << 20, 1 << 20)
+    monstrous[29:33] = struct.pack(">I", zlib.crc32(monstrous[12:29]))
+    (tmp_path / "mask.png").write_bytes(monstrous)
+    assert decode_mask(tmp_path / "mask.png") is None
+
+
+def test_a_mask_of_16_bits_marks_from_1_on(tmp_path):
+    cv2.imwrite(str(tmp_path / "mask.png"), np.array([[0, 1, 65535]], np.uint16))
+    mask = decode_mask(tmp_path / "mask.png")
+    assert mask is not None
+    assert mask.tolist() == [[False, True, True]]
 
 
 def test_nothing_readable_is_a_usage_error(pipeline, product, tmp_path):

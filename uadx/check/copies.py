@@ -12,6 +12,11 @@ from uadx.check.survey import Facts, Survey
 
 SAME = 0.995
 """Correlation of two thumbnails, rid of what all images share, from which they are called the same picture."""
+_COPIES = "remove them: what is counted twice looks better known than it is"
+_NEAR_COPIES = {
+    "train": "pictures of one part taken one after the other teach little, and make the calibration too sure",
+    "test": "pictures of one part taken one after the other count twice in every figure",
+}
 
 
 def copies(survey: Survey) -> Iterator[Finding]:
@@ -47,23 +52,15 @@ def _same(groups: list[list[Facts]], rule: str, what: str) -> Iterator[Finding]:
             "decide which kind they are",
             _places(mixed),
         )
-    if alike:
-        spare = sum(len(group) - 1 for group in alike)
-        yield Finding(
-            rule,
-            "note" if rule == "near copy" else "warning",
-            f"{counted(spare, 'repeated image')} ({what})",
-            _advice(rule, alike),
-            _places(alike),
-        )
-
-
-def _advice(rule: str, groups: list[list[Facts]]) -> str:
-    if rule == "copy":
-        return "remove them: what is counted twice looks better known than it is"
-    if any(image.part == "train" for group in groups for image in group):
-        return "pictures of one part taken one after the other teach little, and make the calibration too sure"
-    return "pictures of one part taken one after the other count twice in every figure"
+    for part in ("train", "test"):
+        if within := [group for group in alike if group[0].part == part]:
+            yield Finding(
+                rule,
+                "note" if rule == "near copy" else "warning",
+                f"{counted(sum(len(group) - 1 for group in within), 'repeated image')} to {part} on ({what})",
+                _COPIES if rule == "copy" else _NEAR_COPIES[part],
+                _places(within),
+            )
 
 
 def _places(groups: Iterable[Iterable[Facts]]) -> list[list[PurePath]]:

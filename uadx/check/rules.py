@@ -50,15 +50,9 @@ def _folders(survey: Survey) -> Iterator[Finding]:
             "defective images go to test/<kind>; good ones to train/good",
             [survey.foreign],
         )
-    if others := survey.defective:
-        names = ", ".join(f"{path.name}/" for path in others)
-        yield Finding(
-            "not good",
-            "error",
-            f"folders among the good images that by their names hold defects: {names}",
-            "name the folder that holds only good images, or sort them into train/good and test/<kind>",
-            [],
-        )
+    if survey.mixed:
+        message, advice = survey.mixed
+        yield Finding("not good", "error", message, advice, [])
     count = len(survey.of("train"))
     if 0 < count < FEWEST:
         yield Finding(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from uadx.errors import InputError, UsageError
-from uadx.evaluation.layout import GOOD, MASKS, defect_folders
+from uadx.evaluation.layout import GOOD, MASKS, mixture
 from uadx.images.decode import Limits, load
 from uadx.images.sources import Source, expand
 from uadx.pipeline.inspector import usable_cores
@@ -21,16 +23,17 @@ from uadx.pipeline.stream import staged
 
 SIDE = 32
 """Side of the grey thumbnail that near duplicates are found by."""
-_JPEG = b"\xff\xd8"
 GREY = 6.0
 """Mean difference between the channels, of 255, below which a picture is called grey: JPEG leaves some."""
+_PLAIN = re.compile(rb"\xff\xd8|\x89PNG\r\n\x1a\n.{16}[\x01-\x08][\0\x02]", re.DOTALL)
+"""Files that by their first bytes have at most 8 bits and no transparency: JPEG, and PNG in grey or RGB."""
 
 
 @dataclass(frozen=True)
 class Facts:
     """An image. place: its path below the data folder; part: "train" or "test"; kind: "good" or a defect's name.
 
-    bits: of a value in the file, 8 or 16. highest: value in it. alpha: whether it says how transparent pixels are.
+    bits: of a value in the file, 8 or 16. highest: of its values of colour. alpha: whether it has transparency, too.
     brightness, contrast: mean and standard deviation of the grey values, 0..255. thumbnail: float32 [SIDE, SIDE].
     """
 
@@ -54,7 +57,7 @@ class Survey:
     """images: those that could be read. unread: place and reason of the others. masks: the folder of the masks.
 
     empty: folders of a kind that hold no image. foreign: images of train/ that lie outside train/good.
-    defective: folders below the good ones that by their names hold others.
+    mixed: what to say and to advise where the good images to train on lie in folders that by their names hold others.
     """
 
     data: Path
@@ -63,7 +66,7 @@ class Survey:
     unread: list[tuple[PurePath, str]] = field(default_factory=list)
     empty: list[PurePath] = field(default_factory=list)
     foreign: list[PurePath] = field(default_factory=list)
-    defective: list[Path] = field(default_factory=list)
+    mixed: tuple[str, str] | None = None
 
     def of(self, part: str, kind: str | None = None) -> list[Facts]:
         """The images of a part, or of one kind in it."""
@@ -78,16 +81,12 @@ def survey(data: Path, on_image: Callable[[int, int], None] = lambda done, total
     if not data.is_dir():
         raise UsageError(f"--data {data} is not a directory", hint="name a folder of pictures")
     found = Survey(data, data / MASKS)
-    found.defective = [
-        folder
-        for good, part, _ in _folders(data)
-        if part == "train" and good.is_dir()
-        for folder in defect_folders(good)
-    ]
     sources: list[tuple[Source, PurePath, str, str]] = []
     for folder, part, kind in _folders(data):
         inside = [source for source in expand(folder) if isinstance(source.data, Path)] if _has_files(folder) else []
         sources += [(source, folder.relative_to(data) / source.output, part, kind) for source in inside]
+        if part == "train":
+            found.mixed = mixture(folder, (source.output for source in inside))
         if not inside:
             found.empty.append(folder.relative_to(data))
     for folder in sorted(path for path in (data / "train").glob("*") if path.is_dir() and path.name != GOOD):
@@ -128,9 +127,7 @@ def _look(source: Source, place: PurePath, part: str, kind: str) -> Facts | tupl
         return place, error.in_one_line.removeprefix(f"{source.label}: ")
     except OSError as error:
         return place, str(error)
-    # a JPEG has 8 bits and no transparency, and need not be decoded again
-    stored = None if data.startswith(_JPEG) else cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    stored = image if stored is None else stored
+    stored: NDArray[Any] = image if _PLAIN.match(data) else _as_stored(data, image)
     small = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     grey = np.asarray(small.mean(axis=2), np.float32)
     values = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
@@ -143,9 +140,15 @@ def _look(source: Source, place: PurePath, part: str, kind: str) -> Facts | tupl
         size=(image.shape[0], image.shape[1]),
         grey=float((small.max(axis=2) - small.min(axis=2)).mean()) < GREY,
         bits=8 * stored.dtype.itemsize,
-        highest=int(stored.max()),
+        highest=int((stored[:, :, :3] if stored.ndim == 3 else stored).max()),
         alpha=stored.ndim == 3 and stored.shape[2] == 4,
         brightness=float(values.mean()),
         contrast=float(values.std()),
         thumbnail=grey,
     )
+
+
+def _as_stored(data: bytes, image: NDArray[np.uint8]) -> NDArray[Any]:
+    """The pixels with the bits and the transparency of the file; the image where OpenCV reads it in no other way."""
+    stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    return image if stored is None else stored

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -70,15 +71,37 @@ def read_mask(place: PurePath, masks: Path, height: int, width: int) -> NDArray[
 
 def decode_mask(path: Path) -> NDArray[np.bool_] | None:
     """A mask as it lies in its file, [H, W]; None where that is no picture."""
-    data = np.frombuffer(path.read_bytes(), np.uint8)
-    mask = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None  # OpenCV raises for an empty file
+    flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH  # reduced to 8 bits, a 1 of 16 bits would be a 0
+    try:
+        mask = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags)
+    except cv2.error:  # what OpenCV raises for an empty file, and for one that claims a monstrous size
+        return None
     return None if mask is None else np.asarray(mask > 0)
 
 
-def defect_folders(folder: Path) -> list[Path]:
-    """Sub-folders of what is to be a folder of good images that by their names hold others: those beside one that is
-    called good or ok, and those with a name for defects. Letter case does not count."""
-    inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if any(path.name.lower() in _GOOD_NAMES for path in inside):
-        return [path for path in inside if path.name.lower() not in _GOOD_NAMES]
-    return [path for path in inside if path.name.lower() in _DEFECT_NAMES]
+def mixture(folder: Path, places: Iterable[PurePath]) -> tuple[str, str] | None:
+    """What to say, and to advise, of a folder whose images at these places below it are all taken for good although
+    some lie in folders that by their names hold others; None where there is no such folder.
+
+    Those are the folders beside one that is called good or ok, and any that has a name for defects, in any letter case.
+    """
+    folders = {parent for place in places for parent in place.parents if parent.name}
+    good = sorted(one for one in folders if one.name.lower() in _GOOD_NAMES)
+    beside_good = {one.parent for one in good}
+    others = sorted(
+        one
+        for one in folders
+        if one.name.lower() in _DEFECT_NAMES or (one.parent in beside_good and one.name.lower() not in _GOOD_NAMES)
+    )
+    if not others:
+        return None
+    what = f"{_listed(good)} beside {_listed(others)}" if good else _listed(others)
+    advice = f"the folder of the good ones: --data {folder / good[0]}" if good else "one that holds only good images"
+    return f"{folder} has {what}, whose images would be taken for good", f"name {advice}"
+
+
+def _listed(folders: Sequence[PurePath], most: int = 4) -> str:
+    """ "a/, b/ and c/"; "a/, b/, c/, d/ and 3 more"."""
+    names = [f"{folder}/" for folder in folders]
+    names = [*names[:most], f"{len(names) - most} more"] if len(names) > most + 1 else names
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uadx.errors import InputError, UadxWarning, UsageError
-from uadx.evaluation.layout import GOOD, defect_folders
+from uadx.evaluation.layout import GOOD, mixture
 from uadx.images.decode import Limits, load
 from uadx.images.preprocess import Fitted, letterbox
 from uadx.images.sources import Source, expand
@@ -60,7 +60,8 @@ class Dataset:
 def good_folder(data: Path) -> Path:
     """DIR/train/good where DIR is in MVTec layout, else DIR itself.
 
-    Raises UsageError where DIR is no directory, holds a `test` folder but no `train/good`, or folders of defects.
+    Raises UsageError where DIR is no directory, or has a `test` folder but no `train/good`, or where the folder holds
+    no image, or folders that by their names hold others than good ones.
     """
     if not data.is_dir():
         raise UsageError(f"--data {data} is not a directory", hint="name a folder of pictures of good parts")
@@ -71,12 +72,9 @@ def good_folder(data: Path) -> Path:
             hint="put the good images into train/good, or name a folder that holds only good images",
         )
     folder = mvtec if mvtec.is_dir() else data
-    if others := defect_folders(folder):
-        names = ", ".join(f"{path.name}/" for path in others)
-        raise UsageError(
-            f"{folder} holds {names}: by the names, images that would be taken for good are of defects",
-            hint=f"name the folder of the good ones alone, such as --data {folder / GOOD}",
-        )
+    if mixed := mixture(folder, (source.output for source in expand(folder))):
+        message, advice = mixed
+        raise UsageError(message, hint=advice)
     return folder
 
 
