@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -35,6 +36,15 @@ def test_help_names_every_command(uadx):
     assert run.code == 0
     for name in ("run", "train", "info", "config", "demo"):
         assert f"\n  {name} " in run.out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes are closed otherwise there")
+def test_where_nobody_reads_on_it_ends_without_a_word():
+    reader, writer = os.pipe()
+    os.close(reader)
+    run = subprocess.run([sys.executable, "-m", "uadx", "info"], stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (run.returncode, run.stderr) == (1, b"")
 
 
 def test_an_unknown_command_gets_a_suggestion(uadx):

@@ -28,6 +28,10 @@ COMMANDS = {
 }
 
 
+class _ReaderGoneError(Exception):
+    """Nobody reads on what is printed, as in `uadx devices | head -1`."""
+
+
 class _LazyGroup(click.Group):
     """Knows the commands by name and imports the one that is called."""
 
@@ -43,6 +47,12 @@ class _LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # click would make it an exit like any other
+            raise _ReaderGoneError from None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         # PaddleX has no sub-commands: `paddlex --pipeline anomaly_detection --input x` is `uadx run ...`
@@ -87,6 +97,9 @@ def main(args: list[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(130)
+    except _ReaderGoneError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at its end
+        sys.exit(1)
     except UadxError as error:
         click.echo(error.render(), err=True)
         sys.exit(error.exit_code)
