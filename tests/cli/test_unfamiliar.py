@@ -91,3 +91,16 @@ def test_a_defect_that_stays_below_the_pixel_threshold_is_outlined_at_the_images
         assert (result["threshold"], result["pixel_threshold"]) == (1.0, 1.0)  # given by hand: both
         result._fields["pixel_threshold"] = 1e9
         assert result.region_threshold == 1.0
+
+
+@pytest.mark.parametrize(("images", "warned"), [(19, False), (20, True)])
+def test_a_run_in_which_most_images_are_ng_says_so(uadx, good_image, tmp_path, images, warned):
+    (tmp_path / "list.txt").write_text(f"{good_image}\n" * images)
+    args = ("--model", "default", "--threshold", -100, "--format", "jsonl", "--output", tmp_path / "out")
+    run = uadx("run", "--input", tmp_path / "list.txt", *args)
+    assert run.err == (
+        f"warning: {images} of {images} images are NG: where most of these parts are good, the model does not know "
+        "them: another product, batch, light or place?\n"
+        if warned
+        else ""
+    )

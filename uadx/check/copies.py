@@ -7,8 +7,9 @@ from pathlib import PurePath
 
 import numpy as np
 
-from uadx.check.findings import Finding, counted
+from uadx.check.findings import Finding
 from uadx.check.survey import Facts, Survey
+from uadx.plural import counted
 
 SAME = 0.995
 """Correlation of two thumbnails, rid of what all images share, from which they are called the same picture."""

@@ -22,8 +22,3 @@ class Finding:
     message: str
     advice: str
     groups: Sequence[Sequence[PurePath]]
-
-
-def counted(number: int, noun: str) -> str:
-    """ "1 image", "2 images"."""
-    return f"{number} {noun}{'s' * (number != 1)}"

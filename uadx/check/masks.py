@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePath
 
-from uadx.check.findings import Finding, counted
+from uadx.check.findings import Finding
 from uadx.check.survey import Survey
 from uadx.evaluation.layout import GOOD, decode_mask, mask_path
+from uadx.plural import counted
 
 NEARLY_ALL = 0.9
 """Share of an image from which a mask that marks it is taken for one that was inverted."""

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from uadx.check.findings import Finding, Weight, counted
+from uadx.check.findings import Finding, Weight
 from uadx.check.survey import Facts, Survey
 from uadx.evaluation.layout import GOOD
+from uadx.plural import counted
 
 FAR = 6.0
 """Robust standard deviations from the median from which a size or shape is called odd."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from uadx.check.copies import copies, look_alikes
-from uadx.check.findings import Finding, counted
+from uadx.check.findings import Finding
 from uadx.check.masks import masks
 from uadx.check.oddities import oddities
 from uadx.check.survey import Survey
+from uadx.plural import counted
 
 FEWEST = 20
 """Good images to train on below which a threshold says little."""

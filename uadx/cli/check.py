@@ -83,8 +83,8 @@ def _likely(found: Survey, quiet: bool) -> list[Finding]:
     if missing := [package for package in ("torch", "onnx") if find_spec(package) is None]:
         what = f"defects among the good images were not looked for: the package {missing[0]!r} is not installed"
         return [Finding("hidden defects", "note", what, "python -m pip install 'uadx[torch]', or --quick", [])]
-    from uadx.check.findings import counted
     from uadx.check.likely import FAR, unusual
+    from uadx.plural import counted
 
     with shown_progress("comparing good images", quiet) as advance:
         ranked = unusual(found.of("train"), advance)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from uadx.cli.progress import NO_MODEL, shown_progress, shown_warnings
+from uadx.cli.progress import shown_progress, shown_warnings
 from uadx.errors import EXIT_ANOMALIES, EXIT_INPUTS_FAILED, UsageError
 from uadx.output.formats import DEFAULT_FORMATS, FORMATS
 
 if TYPE_CHECKING:
     from uadx.output.run_folder import Counts
-    from uadx.pipeline.pipeline import Pipeline
-    from uadx.result import Result
-
-
-MANY = 20
-"""Images of a run from which most of them being NG is worth a word."""
+    from uadx.pipeline.config import PipelineConfig
 
 
 class FormatList(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.4
@@ -97,6 +92,7 @@ def _folder(ctx: click.Context, param: click.Parameter, value: str) -> Path:
 @click.option("--recursive/--no-recursive", default=True, show_default=True, help="Enter sub-directories.")
 @click.option("--pipeline", metavar="NAME|FILE", help="A configuration file; explicit options beat it.")
 @click.option("--resume", is_flag=True, help="Go on with a run that was killed.")
+@click.option("--watch", is_flag=True, help="Take files as they come into the folder --input, until stopped by Ctrl-C.")
 @click.option("--fail-on-anomaly", is_flag=True, help="Exit with 10 where an image is NG.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 @click.option("--get_pipeline_config", "get_config", metavar="NAME", hidden=True)
@@ -108,6 +104,7 @@ def command(
     recursive: bool,
     pipeline: str | None,
     resume: bool,
+    watch: bool,
     fail_on_anomaly: bool,
     quiet: bool,
     get_config: str | None,
@@ -119,6 +116,7 @@ def command(
     \b
     uadx run --model my_model --input photos/
     uadx run --model my_model --input 'line1/**/*.png' --format jsonl,csv,mask --fpr 0.005
+    uadx run --model my_model --input dropped_by_the_camera/ --watch
 
     Exit codes: 0 done; 8 done, but some inputs could not be read; 10 anomalies found and --fail-on-anomaly;
     2 usage; 3 plugin; 4 device; 5 model; 6 placement; 7 inference.
@@ -132,9 +130,12 @@ def command(
         raise UsageError(
             f"--input is given {len(inputs)} times", hint="name a folder or a glob, or write the names into a list.txt"
         )
-    counts = _inspect(inputs[0] if inputs else None, pipeline, output, formats, recursive, resume, quiet, settings)
+    inspect = _watch if watch else _inspect
+    counts = inspect(inputs[0] if inputs else None, pipeline, output, formats, recursive, resume, quiet, settings)
     if counts.errors:
-        click.echo(f"{counts.errors} of {_counted(counts.images, 'input')} could not be read", err=True)
+        from uadx.plural import counted
+
+        click.echo(f"{counts.errors} of {counted(counts.images, 'input')} could not be read", err=True)
     if fail_on_anomaly and counts.anomalies:
         return EXIT_ANOMALIES
     return EXIT_INPUTS_FAILED if counts.errors else 0
@@ -150,76 +151,68 @@ def _inspect(
     quiet: bool,
     settings: dict[str, Any],
 ) -> Counts:
+    from uadx.cli.run_report import Report
     from uadx.images.sources import expand
     from uadx.output.runner import run
+    from uadx.pipeline.pipeline import Pipeline
+
+    what, config = _request(input_, pipeline, settings)
+    sources = expand(what, recursive=recursive)
+    with shown_warnings(), Pipeline(config) as opened, shown_progress("inspecting", quiet) as advance:
+        report = Report(opened, quiet, advance)
+        try:
+            summary = run(
+                opened, sources, output, formats, what=what, recursive=recursive, resume=resume, on_result=report.add
+            )
+        except KeyboardInterrupt:
+            click.echo(f"what was done is in {output}: the same command with --resume goes on", err=True)
+            raise
+        report.end(summary, output, rate=True)
+    return summary.counts
+
+
+def _watch(
+    input_: str | None,
+    pipeline: str | None,
+    output: Path,
+    formats: tuple[str, ...],
+    recursive: bool,
+    resume: bool,
+    quiet: bool,
+    settings: dict[str, Any],
+) -> Counts:
+    """The same for a folder that fills, until a signal; resume is what it does anyway."""
+    from uadx.cli.run_report import Report
+    from uadx.cli.stopping import stopped_by_signals
+    from uadx.images.watch import HotFolder
+    from uadx.output.hot_folder import HotRunFolder
+    from uadx.output.runner import run
+    from uadx.pipeline.pipeline import Pipeline
+
+    if settings["batch_size"] is None:
+        settings["batch_size"] = 1  # a part must not wait until the next ones fill a batch
+    what, config = _request(input_, pipeline, settings)
+    with shown_warnings(), ExitStack() as stack:
+        folder = HotFolder(what, recursive, stack.enter_context(stopped_by_signals()))
+        opened = stack.enter_context(Pipeline(config))
+        report = Report(opened, quiet, lambda done: None, each=True)
+        if not quiet:
+            click.echo(f"watching {what}; Ctrl-C ends it", err=True)
+        summary = run(
+            opened, iter(folder), output, formats, what=f"{what} (watched)", recursive=recursive,
+            open_folder=HotRunFolder, on_result=report.add,
+        )  # fmt: skip
+        report.end(summary, output, rate=False)
+    return summary.counts
+
+
+def _request(input_: str | None, pipeline: str | None, settings: dict[str, Any]) -> tuple[str, PipelineConfig]:
+    """What is to be inspected, and how."""
     from uadx.pipeline.config import NAME
-    from uadx.pipeline.pipeline import Pipeline, find_config
-    from uadx.scoring.familiarity import Tally
+    from uadx.pipeline.pipeline import find_config
 
     file = find_config(pipeline or NAME)
     what = input_ or file.Global.input
     if what is None:
         raise UsageError("no --input is given", hint="name a file, a directory, a glob, a URL, a list file or -")
-    config = file.Pipeline.override(**settings)
-    sources = expand(what, recursive=recursive)
-    with shown_warnings(), Pipeline(config) as opened, shown_progress("inspecting", quiet) as advance:
-        device = opened.inspector.opened
-        if device.simulated:
-            click.echo(f"SIMULATED: {device.used} is no hardware", err=True)
-        if not quiet:
-            _say(opened)
-        done = itertools.count(1)
-        tally = Tally()
-
-        def show(result: Result) -> None:
-            advance(next(done))
-            tally.add(result["unfamiliar"])
-            if result.error is not None:
-                click.echo(f"error: {result['error']['message']}", err=True)
-
-        try:
-            summary = run(
-                opened, sources, output, formats, what=what, recursive=recursive, resume=resume, on_result=show
-            )
-        except KeyboardInterrupt:
-            click.echo(f"what was done is in {output}: the same command with --resume goes on", err=True)
-            raise
-        if warning := tally.warning or _mostly_ng(summary.counts):
-            click.echo(f"warning: {warning}", err=True)
-    counts = summary.counts
-    if not quiet:
-        earlier = f" ({summary.resumed} from the earlier run)" if summary.resumed else ""
-        rate = "" if device.simulated else f"{summary.rate:.1f} img/s "
-        click.echo(
-            f"{_counted(counts.images, 'image')}{earlier}, {counts.anomalies} NG, {_counted(counts.errors, 'error')}, "
-            f"{rate}on {device.label}, results in {output}"
-        )
-        if summary.skipped:
-            click.echo(f"{_counted(summary.skipped, 'file')} left out: no image by its name; a glob takes any name")
-    return counts
-
-
-def _mostly_ng(counts: Counts) -> str | None:
-    """What to say of a run in which most images are NG, as no line's are."""
-    inspected = counts.images - counts.errors
-    if inspected < MANY or 2 * counts.anomalies <= inspected:
-        return None
-    return (
-        f"{counts.anomalies} of {inspected} images are NG: where most of these parts are good, the model does not know "
-        "them: another product, batch, light or place?"
-    )
-
-
-def _say(opened: Pipeline) -> None:
-    """What a user should know before the results come: which model, which device, and which were passed over."""
-    device = opened.inspector.opened
-    if opened.config.model is None:
-        click.echo(NO_MODEL, err=True)
-    for skipped in device.skipped:
-        click.echo(f"skipped for {device.requested}: {skipped}", err=True)
-    if device.requested == "auto":
-        click.echo(f"auto: {device.label}", err=True)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
+    return what, file.Pipeline.override(**settings)

@@ -47,9 +47,11 @@ def run(
     what: str,
     recursive: bool = True,
     resume: bool = False,
+    open_folder: type[RunFolder] = RunFolder,
     on_result: Callable[[Result], None] = lambda result: None,
 ) -> Summary:
-    """Inspect sources and write results and pictures below root. what: the input as the user named it.
+    """Inspect sources and write results and pictures below root. what: the input as the user named it. open_folder:
+    RunFolder, or HotRunFolder for sources that come in any order.
 
     Raises OutputError where root cannot be written, UsageError where another run writes to it or an earlier one cannot
     be resumed, InferenceError where the device fails; the journal of what was done stays.
@@ -67,7 +69,7 @@ def run(
         write_files(result, root, formats)
         return result
 
-    with RunFolder(root, formats, identity, resume=resume) as folder:
+    with open_folder(root, formats, identity, resume=resume) as folder:
         remaining = folder.remaining(sources)
         if folder.finished:
             deque(remaining, maxlen=0)

@@ -1,0 +1,76 @@
+"""What `uadx run` tells its user: the model and device before, errors on the way, counts and doubts at the end."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from uadx.cli.progress import NO_MODEL
+from uadx.output.run_folder import Counts
+from uadx.output.runner import Summary
+from uadx.pipeline.pipeline import Pipeline
+from uadx.plural import counted
+from uadx.result import Result
+from uadx.scoring.familiarity import Tally
+
+MANY = 20
+"""Images of a run from which most of them being NG is worth a word."""
+
+
+class Report:
+    """One run's. each: a line for each image, for runs that have no end to wait for."""
+
+    def __init__(self, opened: Pipeline, quiet: bool, advance: Callable[[int], None], *, each: bool = False) -> None:
+        self._quiet, self._advance, self._each = quiet, advance, each and not quiet
+        self._device = opened.inspector.opened
+        self._done = itertools.count(1)
+        self._tally = Tally()
+        if self._device.simulated:
+            click.echo(f"SIMULATED: {self._device.used} is no hardware", err=True)
+        if quiet:
+            return
+        if opened.config.model is None:
+            click.echo(NO_MODEL, err=True)
+        for skipped in self._device.skipped:
+            click.echo(f"skipped for {self._device.requested}: {skipped}", err=True)
+        if self._device.requested == "auto":
+            click.echo(f"auto: {self._device.label}", err=True)
+
+    def add(self, result: Result) -> None:
+        """Take one result that is written."""
+        self._advance(next(self._done))
+        self._tally.add(result["unfamiliar"])
+        if result.error is not None:
+            click.echo(f"error: {result['error']['message']}", err=True)
+        elif self._each:
+            click.echo(f"{'NG' if result['is_anomaly'] else 'OK'} {result['score']:.3g} {result['input_path']}")
+
+    def end(self, summary: Summary, output: Path, *, rate: bool) -> None:
+        """Say what came of it. rate: images per second too."""
+        counts = summary.counts
+        if warning := self._tally.warning or _mostly_ng(counts):
+            click.echo(f"warning: {warning}", err=True)
+        if self._quiet:
+            return
+        earlier = f" ({summary.resumed} from the earlier run)" if summary.resumed else ""
+        speed = f"{summary.rate:.1f} img/s " if rate and not self._device.simulated else ""
+        click.echo(
+            f"{counted(counts.images, 'image')}{earlier}, {counts.anomalies} NG, {counted(counts.errors, 'error')}, "
+            f"{speed}on {self._device.label}, results in {output}"
+        )
+        if summary.skipped:
+            click.echo(f"{counted(summary.skipped, 'file')} left out: no image by its name; a glob takes any name")
+
+
+def _mostly_ng(counts: Counts) -> str | None:
+    """What to say of a run in which most images are NG, as no line's are."""
+    inspected = counts.images - counts.errors
+    if inspected < MANY or 2 * counts.anomalies <= inspected:
+        return None
+    return (
+        f"{counts.anomalies} of {inspected} images are NG: where most of these parts are good, the model does not know "
+        "them: another product, batch, light or place?"
+    )
