@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,8 +131,8 @@ def command(
         raise UsageError(
             f"--input is given {len(inputs)} times", hint="name a folder or a glob, or write the names into a list.txt"
         )
-    inspect = _watch if watch else _inspect
-    counts = inspect(inputs[0] if inputs else None, pipeline, output, formats, recursive, resume, quiet, settings)
+    asked = _Asked(inputs[0] if inputs else None, pipeline, output, formats, recursive, resume, quiet, settings)
+    counts = _watch(asked) if watch else _inspect(asked)
     if counts.errors:
         from uadx.plural import counted
 
@@ -141,47 +142,50 @@ def command(
     return EXIT_INPUTS_FAILED if counts.errors else 0
 
 
-def _inspect(
-    input_: str | None,
-    pipeline: str | None,
-    output: Path,
-    formats: tuple[str, ...],
-    recursive: bool,
-    resume: bool,
-    quiet: bool,
-    settings: dict[str, Any],
-) -> Counts:
+@dataclass(frozen=True)
+class _Asked:
+    """What the command line says. input_: None where the configuration file names it."""
+
+    input_: str | None
+    pipeline: str | None
+    output: Path
+    formats: tuple[str, ...]
+    recursive: bool
+    resume: bool
+    quiet: bool
+    settings: dict[str, Any]
+
+
+def _inspect(asked: _Asked) -> Counts:
     from uadx.cli.run_report import Report
     from uadx.images.sources import expand
     from uadx.output.runner import run
     from uadx.pipeline.pipeline import Pipeline
 
-    what, config = _request(input_, pipeline, settings)
-    sources = expand(what, recursive=recursive)
-    with shown_warnings(), Pipeline(config) as opened, shown_progress("inspecting", quiet) as advance:
-        report = Report(opened, quiet, advance)
+    what, config = _request(asked)
+    sources = expand(what, recursive=asked.recursive)
+    with shown_warnings(), Pipeline(config) as opened, shown_progress("inspecting", asked.quiet) as advance:
+        report = Report(opened, asked.quiet, advance)
         try:
             summary = run(
-                opened, sources, output, formats, what=what, recursive=recursive, resume=resume, on_result=report.add
+                opened,
+                sources,
+                asked.output,
+                asked.formats,
+                what=what,
+                recursive=asked.recursive,
+                resume=asked.resume,
+                on_result=report.add,
             )
         except KeyboardInterrupt:
-            click.echo(f"what was done is in {output}: the same command with --resume goes on", err=True)
+            click.echo(f"what was done is in {asked.output}: the same command with --resume goes on", err=True)
             raise
-        report.end(summary, output, rate=True)
+        report.end(summary, asked.output, rate=True)
     return summary.counts
 
 
-def _watch(
-    input_: str | None,
-    pipeline: str | None,
-    output: Path,
-    formats: tuple[str, ...],
-    recursive: bool,
-    resume: bool,
-    quiet: bool,
-    settings: dict[str, Any],
-) -> Counts:
-    """The same for a folder that fills, until a signal; resume is what it does anyway."""
+def _watch(asked: _Asked) -> Counts:
+    """The same for a folder that fills, until a signal; --resume is what it does anyway."""
     from uadx.cli.run_report import Report
     from uadx.cli.stopping import stopped_by_signals
     from uadx.images.watch import HotFolder
@@ -189,30 +193,30 @@ def _watch(
     from uadx.output.runner import run
     from uadx.pipeline.pipeline import Pipeline
 
-    if settings["batch_size"] is None:
-        settings["batch_size"] = 1  # a part must not wait until the next ones fill a batch
-    what, config = _request(input_, pipeline, settings)
+    what, config = _request(asked)
+    if config.batch_size is None:
+        config = config.override(batch_size=1)  # a part must not wait until the next ones fill a batch
     with shown_warnings(), ExitStack() as stack:
-        folder = HotFolder(what, recursive, stack.enter_context(stopped_by_signals()))
+        folder = HotFolder(what, asked.recursive, stack.enter_context(stopped_by_signals()))
         opened = stack.enter_context(Pipeline(config))
-        report = Report(opened, quiet, lambda done: None, each=True)
-        if not quiet:
+        report = Report(opened, asked.quiet, lambda done: None, each=True)
+        if not asked.quiet:
             click.echo(f"watching {what}; Ctrl-C ends it", err=True)
         summary = run(
-            opened, iter(folder), output, formats, what=f"{what} (watched)", recursive=recursive,
+            opened, iter(folder), asked.output, asked.formats, what=f"{what} (watched)", recursive=asked.recursive,
             open_folder=HotRunFolder, on_result=report.add,
         )  # fmt: skip
-        report.end(summary, output, rate=False)
+        report.end(summary, asked.output, rate=False)
     return summary.counts
 
 
-def _request(input_: str | None, pipeline: str | None, settings: dict[str, Any]) -> tuple[str, PipelineConfig]:
+def _request(asked: _Asked) -> tuple[str, PipelineConfig]:
     """What is to be inspected, and how."""
     from uadx.pipeline.config import NAME
     from uadx.pipeline.pipeline import find_config
 
-    file = find_config(pipeline or NAME)
-    what = input_ or file.Global.input
+    file = find_config(asked.pipeline or NAME)
+    what = asked.input_ or file.Global.input
     if what is None:
         raise UsageError("no --input is given", hint="name a file, a directory, a glob, a URL, a list file or -")
-    return what, file.Pipeline.override(**settings)
+    return what, file.Pipeline.override(**asked.settings)
