@@ -58,8 +58,14 @@ def _resized(image: NDArray[np.uint8], height: int, width: int) -> cv2.typing.Ma
     """Each axis on its own averaged by area where it shrinks, so that no scratch falls between two samples, and
     interpolated linearly where it grows."""
     rows, columns = image.shape[:2]
-    shrunk = cv2.resize(image, (min(columns, width), min(rows, height)), interpolation=cv2.INTER_AREA)
-    return cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_LINEAR_EXACT)
+    resized: cv2.typing.MatLike = image
+    for size, interpolation in (
+        ((min(columns, width), min(rows, height)), cv2.INTER_AREA),
+        ((width, height), cv2.INTER_LINEAR_EXACT),
+    ):
+        if resized.shape[1::-1] != size:  # OpenCV takes a tenth of a millisecond to change nothing
+            resized = cv2.resize(resized, size, interpolation=interpolation)
+    return resized
 
 
 def _rgb(image: cv2.typing.MatLike) -> NDArray[np.uint8]:
