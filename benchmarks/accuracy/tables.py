@@ -15,6 +15,10 @@ from rows import MEASURED, Row, read
 from splits import RATES, binomial_band, conformal_band
 from variants import VARIANTS
 
+SHIPPED = "resnet18_distilled_cpu"
+"""The teacher in the bundle that ships."""
+SHORT = {"images": 200, "seen": 1600}
+"""The trainings by which variants are compared: a quarter of what `uadx train` does."""
 FIGURES = {"all": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
 NOT_KINDS = {"weights", "false_alarms", "calibrating", "judged", "seconds", *FIGURES}
 
@@ -33,15 +37,15 @@ def table(title: str, heads: list[str], lines: Iterable[Iterable[object]]) -> No
         print("\n".join(rows))
 
 
-def mean_and_spread(members: list[Row], name: str) -> str:
+def mean_and_spread(members: list[Row], name: str, form: str = ".3f") -> str:
     values = [row[name] for row in members if name in row]
     spread = f" ({np.ptp(values):.3f})" if len(values) > 1 else ""
-    return f"{np.mean(values):.3f}{spread}" if values else ""
+    return f"{np.mean(values):{form}}{spread}" if values else ""
 
 
 def recipes(found: list[Row]) -> None:
-    """Whole recipes, with their own scoring."""
-    own = [row for row in found if row["scoring"] in (OWN, PAPER)]
+    """Whole recipes, with their own scoring, but for those that are compared in `variants`."""
+    own = [row for row in found if row["scoring"] in (OWN, PAPER) and not _short(row)]
     table(
         "Recipes",
         ["data", "good images", "teacher", "images seen", "recipe", "seeds", *FIGURES.values()],
@@ -52,6 +56,41 @@ def recipes(found: list[Row]) -> None:
                 own, "data", "images", "teacher", "seen", "variant"
             ).items()
         ),
+    )
+
+
+def variants(found: list[Row]) -> None:
+    """Changes to the recipe, one at a time, in short trainings: what they change beside the recipe with the same seed,
+    which draws the same images; the recipe's own figures, and those of another teacher, as they are."""
+    own = [row for row in found if row["scoring"] in (OWN, PAPER) and _short(row)]
+    columns = sorted({row["data"] for row in own})
+    figures = {"all": "image AUROC", "aupro": "AUPRO"}
+    by_name = grouped(own, "teacher", "variant")
+    order = sorted(by_name, key=lambda key: (key[1] != "default", list(VARIANTS).index(key[1]), key[0] != SHIPPED))
+
+    def cells(teacher: str, variant: str, data: str) -> list[object]:
+        members = [row for row in by_name[teacher, variant] if row["data"] == data]
+        if variant == "default":
+            return [len(members), *(mean_and_spread(members, name) for name in figures)]
+        plain = {row["seed"]: row for row in by_name[teacher, "default"] if row["data"] == data}
+        members = [row for row in members if row["seed"] in plain]
+        changes = [{name: row[name] - plain[row["seed"]][name] for name in figures} for row in members]
+        return [len(changes), *(mean_and_spread(changes, name, "+.3f") for name in figures)]
+
+    table(
+        f"Variants: {SHORT['images']} good images, {SHORT['seen']} images seen",
+        ["recipe", *(f"{data}: {what}" for data in columns for what in ("seeds", *figures.values()))],
+        (
+            [VARIANTS[variant].says if teacher == SHIPPED else f"{VARIANTS[variant].says}, teacher {teacher}"]
+            + [cell for data in columns for cell in cells(teacher, variant, data)]
+            for teacher, variant in order
+        ),
+    )
+
+
+def _short(row: Row) -> bool:
+    return all(row[name] == value for name, value in SHORT.items()) or (
+        row["images"] == SHORT["images"] and row["variant"] in ("half", "double")
     )
 
 
@@ -70,8 +109,10 @@ def kinds(found: list[Row]) -> None:
 
 
 def scorings(found: list[Row]) -> None:
-    """Other ways to score the same trainings of uadx's own recipe."""
-    own = [row for row in found if row["variant"] == "default"]
+    """Other ways to score the same trainings of uadx's own recipe on all images of a set."""
+    own = [row for row in found if row["variant"] == "default" and row["teacher"] == SHIPPED]
+    whole = {data: max(row["images"] for row in rows) for (data,), rows in grouped(own, "data").items()}
+    own = [row for row in own if row["images"] == whole[row["data"]]]
     columns = list(grouped(own, "data", "images", "teacher", "seen"))
     by_way = grouped(own, "scoring")
     table(
@@ -111,7 +152,7 @@ def _of(found: list[Row], variant: str, scoring: str) -> list[Row]:
     return [row for row in found if row["variant"] == variant and row["scoring"] == scoring]
 
 
-TABLES: tuple[Callable[[list[Row]], None], ...] = (recipes, kinds, scorings, alarms)
+TABLES: tuple[Callable[[list[Row]], None], ...] = (recipes, variants, kinds, scorings, alarms)
 
 if __name__ == "__main__":
     measured = read(MEASURED)
