@@ -161,6 +161,18 @@ def test_what_is_missing_is_said(uadx, trained, given, said):
     assert (done.code, done.err.splitlines()) == (2, said)
 
 
+def test_without_onnx_the_package_to_install_is_named(uadx, trained, product, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    done = uadx("export", "--model", trained, "--precision", "int8", "--data", product)
+    assert (done.code, done.err.splitlines()) == (
+        4,
+        [
+            "error: int8 takes the package 'onnx', which is not installed",
+            "  fix: python -m pip install 'uadx[int8]'",
+        ],
+    )
+
+
 def test_without_nncf_the_package_to_install_is_named(uadx, trained, product, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "nncf", None)
     done = uadx(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from uadx.errors import UsageError
+from uadx.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from uadx.api import Precision
@@ -109,6 +110,10 @@ def _quantised(bundle: Bundle, precision: Precision | None, data: Path | None, w
         raise UsageError(
             "int8 takes --data: its ranges and thresholds come from the good images",
             hint="name the folder that the model was trained on: --data DIR",
+        )
+    if find_spec("onnx") is None:
+        raise UnavailableError(
+            "int8 takes the package 'onnx', which is not installed", hint="python -m pip install 'uadx[int8]'"
         )
     from uadx.cli.progress import shown_stages, shown_warnings
     from uadx.quantise.export import INT8, add_int8
