@@ -6,6 +6,9 @@ import json
 
 import pytest
 
+from uadx.bench.measure import _arguments
+from uadx.pipeline.config import PipelineConfig
+
 QUICK = ("--seconds", 0.2, "--rounds", 2)
 
 
@@ -58,6 +61,16 @@ def test_a_simulator_has_no_speed(uadx):
         "error: ascend-sim:0 is simulated: its speed is that of no hardware",
         "  fix: name a real device: `uadx devices` lists them",
     ]
+
+
+def test_the_process_whose_start_is_measured_is_asked_for_the_same(tmp_path):
+    config = PipelineConfig(
+        model="m", device="npu:1", precision="f16", batch_size=2, workers=3, devices_file="devices.yaml"
+    )
+    assert _arguments(config, "photos") == [
+        "--input", "photos", "--model", "m", "--device", "npu:1", "--precision", "f16", "--batch-size", "2",
+        "--workers", "3", "--devices-file", "devices.yaml",
+    ]  # fmt: skip
 
 
 def test_input_without_images_is_named_before_anything_is_measured(uadx, tmp_path):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import PurePosixPath
 
 import pytest
 
@@ -138,6 +139,38 @@ def test_what_is_taken_away_is_forgotten_and_new_when_it_comes_back(tmp_path, go
     assert next(sources).output.name == "a.png"
     stop.set()
     assert list(sources) == []
+
+
+def test_a_signal_does_not_wait_for_a_full_folder(tmp_path, good_image, monkeypatch):
+    monkeypatch.setattr(watch, "SETTLED", 0.0)
+    for name in ("a", "b", "c"):
+        shutil.copy2(good_image, tmp_path / f"{name}.png")
+    stop = threading.Event()
+    sources = iter(HotFolder(str(tmp_path), True, stop))
+    assert next(sources).output.name == "a.png"
+    stop.set()
+    assert list(sources) == []
+
+
+def test_a_folder_that_is_away_for_a_moment_makes_no_file_new(tmp_path, good_image, monkeypatch):
+    monkeypatch.setattr(watch, "SETTLED", 0.0)
+    shutil.copy2(good_image, tmp_path / "a.png")
+    sources = iter(HotFolder(str(tmp_path), True, threading.Event()))
+    assert next(sources).output.name == "a.png"
+    looks = iter([iter([(PurePosixPath(), OSError("the share is away"))])])
+    real = watch.walk
+    monkeypatch.setattr(watch, "walk", lambda *given, **named: next(looks, None) or real(*given, **named))
+    threading.Timer(1.0, lambda: shutil.copy2(good_image, tmp_path / "b.png")).start()
+    assert next(sources).output.name == "b.png"
+
+
+def test_a_file_that_is_not_whole_is_read_once_as_long_as_it_stays_so(tmp_path, good_image, monkeypatch):
+    monkeypatch.setattr(watch, "GIVEN_UP", 1.5)
+    looked = []
+    monkeypatch.setattr(watch, "_is_whole", lambda path: bool(looked.append(path)))
+    shutil.copy2(good_image, tmp_path / "a.png")
+    next(iter(HotFolder(str(tmp_path), True, threading.Event())))
+    assert looked == [tmp_path / "a.png"]
 
 
 def test_only_a_folder_is_watched(uadx, good_image, tmp_path):

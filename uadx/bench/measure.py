@@ -29,14 +29,14 @@ SIDE = 300
 @dataclass
 class Figures:
     """One device. engine, whole: a measurement for each round. latency: milliseconds of single images. stages:
-    core-milliseconds by stage. started: None for a simulator, whose time says nothing."""
+    core-milliseconds by stage. started: of a process of its own."""
 
     label: str
     engine: list[Timed] = field(default_factory=list)
     whole: list[Timed] = field(default_factory=list)
     latency: list[float] = field(default_factory=list)
     stages: dict[str, float] = field(default_factory=dict)
-    started: Started | None = None
+    started: Started = field(init=False)
 
     @property
     def engine_rate(self) -> float:
@@ -132,6 +132,13 @@ def _pictures(pipeline: Pipeline, folder: Path) -> Path:
 
 def _arguments(config: PipelineConfig, what: str) -> list[str]:
     """The command line that means the same."""
-    given = {"--model": config.model, "--device": config.device, "--precision": config.precision}
+    given = {
+        "--model": config.model,
+        "--device": config.device,
+        "--precision": config.precision,
+        "--batch-size": config.batch_size,
+        "--workers": config.workers,
+        "--devices-file": config.devices_file,
+    }
     pairs = [(name, str(value)) for name, value in given.items() if value is not None]
     return ["--input", what, *(word for pair in pairs for word in pair)]

@@ -13,7 +13,7 @@ import numpy as np
 from uadx.images.sources import Source
 from uadx.output.pictures import to_json, write_files
 from uadx.pipeline.inspector import Inspector
-from uadx.pipeline.scorer import Inferred, Item
+from uadx.pipeline.scorer import Inferred
 
 PICTURES = 64
 """Images that are looked at; more would tell the same."""
@@ -27,13 +27,13 @@ def stages(inspector: Inspector, sources: Sequence[Source], formats: Collection[
     chosen = sources[:PICTURES]
     found: dict[str, float] = {}
     items = _timed(found, "decode", inspector.decode, chosen)
-    maps = [inspector.level_maps(item.fitted.pixels[np.newaxis]) for item in items if item.fitted is not None]
-    readable = [item for item in items if item.fitted is not None]
-
-    def score(pair: tuple[Item, dict[str, np.ndarray]]) -> list:  # type: ignore[type-arg]
-        return inspector.score(Inferred([pair[0]], pair[1], 0.0, inspector.device_fields), inspector.thresholds)
-
-    results = [one for group in _timed(found, "score", score, list(zip(readable, maps, strict=True))) for one in group]
+    inferred = [
+        Inferred([item], inspector.level_maps(item.fitted.pixels[np.newaxis]), 0.0, inspector.device_fields)
+        for item in items
+        if item.fitted is not None
+    ]
+    scored = _timed(found, "score", lambda one: inspector.score(one, inspector.thresholds), inferred)
+    results = [result for group in scored for result in group]
     _timed(found, "json", lambda result: to_json(result.json), results)
     if pictures := sorted(set(formats) - {"jsonl", "csv"}):
         with tempfile.TemporaryDirectory(prefix="uadx-bench-") as folder:

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from uadx.errors import InputError, UsageError
@@ -27,6 +28,16 @@ State = tuple[int, int]
 """Size and time of change of a file."""
 
 
+@dataclass(frozen=True)
+class _Awaited:
+    """A file that is there, in the state that it has had since it was first seen so. due: when to act. looked: it was
+    not whole, and is handed on then all the same."""
+
+    state: State
+    due: float
+    looked: bool = False
+
+
 class HotFolder:
     """The files below a folder, for ever, until stop is set. A file that is written anew is another file."""
 
@@ -37,7 +48,7 @@ class HotFolder:
         self._depth = math.inf if recursive else 1
         self._stop = stop
         self._done: dict[PurePosixPath, State] = {}
-        self._waiting: dict[PurePosixPath, tuple[State, float]] = {}
+        self._awaited: dict[PurePosixPath, _Awaited] = {}
 
     def __iter__(self) -> Iterator[Source]:
         """Sources in the order in which they became whole; those of one look in the folder's order."""
@@ -45,25 +56,36 @@ class HotFolder:
             began = time.monotonic()
             for inside in self._ready(began):
                 yield Source(printable(self.folder / inside), inside, self.folder / inside)
+                if self._stop.is_set():  # a folder that was full at the start may take hours
+                    return
             self._stop.wait(max(0.0, began + POLL - time.monotonic()))
 
     def _ready(self, now: float) -> Iterator[PurePosixPath]:
         there: set[PurePosixPath] = set()
+        seen_all = True
         for inside, failure in walk(self.folder, _is_image, depth=self._depth, leave_out=holds_pictures_of_a_run):
-            there.add(inside)
-            state = None if failure else _state(self.folder / inside)
-            if state is None or self._done.get(inside) == state:  # gone again, or a folder that cannot be listed yet
+            if failure:
+                seen_all = False
                 continue
-            before, since = self._waiting.get(inside, (None, now))
-            if before != state:
-                self._waiting[inside] = (state, now)
-            elif now - since >= GIVEN_UP or (now - since >= SETTLED and _is_whole(self.folder / inside)):
-                del self._waiting[inside]
+            there.add(inside)
+            path = self.folder / inside
+            state = _state(path)
+            if state is None or self._done.get(inside) == state:
+                continue
+            awaited = self._awaited.get(inside)
+            if awaited is None or awaited.state != state:
+                self._awaited[inside] = _Awaited(state, now + SETTLED)
+            elif now < awaited.due:
+                continue
+            elif awaited.looked or _is_whole(path):
+                del self._awaited[inside]
                 self._done[inside] = state
                 yield inside
-        for kept in (self._done, self._waiting):  # what was taken away is forgotten: memory is that of the folder
-            for gone in kept.keys() - there:
-                del kept[gone]
+            else:
+                self._awaited[inside] = _Awaited(state, awaited.due - SETTLED + GIVEN_UP, looked=True)
+        if seen_all:  # a share that is away for a moment must not make all of its files new
+            self._done = {inside: state for inside, state in self._done.items() if inside in there}
+            self._awaited = {inside: awaited for inside, awaited in self._awaited.items() if inside in there}
 
 
 def _is_image(inside: PurePosixPath) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,8 +91,6 @@ def _read_safetensors(path: Path) -> Mapping[str, NDArray[np.floating]]:
 
 
 def _read_torch(path: Path) -> Mapping[str, NDArray[np.floating]]:
-    import pickle
-
     import torch
 
     try:
@@ -99,7 +98,7 @@ def _read_torch(path: Path) -> Mapping[str, NDArray[np.floating]]:
     except (pickle.UnpicklingError, RuntimeError, OSError, EOFError) as error:
         raise BundleError(
             f"the teacher {path} cannot be read as plain weights",
-            cause_text=f"{type(error).__name__}: torch reads nothing but tensors from it, and there is something else",
+            cause_text=_words(error),
             hint="save the weights alone: torch.save(model.state_dict(), FILE)",
         ) from error
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):  # a checkpoint of Lightning or MMCV
@@ -111,6 +110,13 @@ def _read_torch(path: Path) -> Mapping[str, NDArray[np.floating]]:
         for name, tensor in state.items()
         if torch.is_tensor(tensor)
     }
+
+
+def _words(error: Exception) -> str:
+    """torch's own, but where it advises to run whatever code the file holds."""
+    if isinstance(error, pickle.UnpicklingError):
+        return "UnpicklingError: torch reads nothing but tensors from it, and there is something else"
+    return str(error)
 
 
 _READERS = {".safetensors": _read_safetensors, ".pt": _read_torch, ".pth": _read_torch}
