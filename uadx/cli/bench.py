@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from uadx.cli import options
 from uadx.cli.progress import shown_stages, shown_warnings
 from uadx.cli.run import FormatList
 
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
 @click.option("--device", "-d", "devices", metavar="DEVICE", multiple=True, help="May be given several times.")
 @click.option("--all", "every", is_flag=True, help="All usable devices: what `uadx devices` lists without simulators.")
 @click.option("--input", "-i", "images", metavar="WHAT", help="Images, as for uadx run. Default: JPEGs of 300 x 300.")
-@click.option(
-    "--precision", type=click.Choice(["f32", "bf16", "f16", "int8", "auto"]), help="Default: f32; f16 on Ascend."
-)
+@options.precision
 @click.option("--batch-size", type=click.IntRange(1), help="Images per inference. Default: what suits the device.")
 @click.option("--workers", type=click.IntRange(1), help="Threads that decode, score and draw. Default: one per core.")
 @click.option("--format", "formats", type=FormatList(), default="jsonl", show_default=True, help="What is written.")
@@ -63,10 +62,10 @@ def command(
 
 
 def _usable(devices_file: str | None) -> list[str]:
-    from uadx.devices.listing import list_devices
+    from uadx.devices.listing import USABLE, list_devices
 
     rows = list_devices(None, None if devices_file is None else Path(devices_file), probing=True, seconds=30.0).rows
-    return [row.device for row in rows if row.device is not None and row.status in ("ok", "unverified")]
+    return [row.device for row in rows if row.device is not None and row.status in USABLE - {"SIMULATED"}]
 
 
 def _print(found: list[Figures]) -> None:
@@ -76,12 +75,11 @@ def _print(found: list[Figures]) -> None:
     for names in (titles, units):
         click.echo(" " * width + "".join(f"{name:>9}" for name in names))
     for figures in found:
-        started = figures.started
         cells = [f"{figures.engine_rate:.1f}"]
         cells += [f"{figures.percentile(percent):.1f}" for percent in (50, 95, 99)]
         cells += [f"{figures.whole_rate:.1f}", f"{figures.share:.3f}", f"{figures.around:.2f}"]
-        cells.append("" if started is None else f"{started.first_result:.2f}")
-        cells.append("" if started is None or started.memory is None else f"{started.memory / 2**20:.0f}")
+        cells.append(f"{figures.started.first_result:.2f}")
+        cells.append("" if figures.started.memory is None else f"{figures.started.memory / 2**20:.0f}")
         click.echo(f"{figures.label:<{width}}" + "".join(f"{cell:>9}" for cell in cells))
     for figures in found:
         spent = ", ".join(f"{name} {value:.2f}" for name, value in figures.stages.items())

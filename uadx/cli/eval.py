@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from uadx.cli import options
 from uadx.errors import EXIT_INPUTS_FAILED
 
 if TYPE_CHECKING:
@@ -40,9 +41,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Share of good images that may be called NG, such as 0.01.",
 )
-@click.option(
-    "--precision", type=click.Choice(["f32", "bf16", "f16", "int8", "auto"]), help="Default: f32; f16 on Ascend."
-)
+@options.precision
 @click.option("--fusion", type=click.Choice(["quantile", "product"]), help="product: the paper's formula, to compare.")
 @click.option("--json", "as_json", is_flag=True, help="Print eval.json instead of a table.")
 @click.option("--quiet", "-q", is_flag=True, help="Print the path of the page only.")

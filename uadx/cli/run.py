@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from uadx.cli import options
 from uadx.cli.progress import shown_progress, shown_warnings
 from uadx.errors import EXIT_ANOMALIES, EXIT_INPUTS_FAILED, UsageError
 from uadx.output.formats import DEFAULT_FORMATS, FORMATS
@@ -82,9 +83,7 @@ def _folder(ctx: click.Context, param: click.Parameter, value: str) -> Path:
 )
 @click.option("--batch-size", type=click.IntRange(1), help="Images per inference. Default: what suits the device.")
 @click.option("--workers", type=click.IntRange(1), help="Threads that decode, score and draw. Default: one per core.")
-@click.option(
-    "--precision", type=click.Choice(["f32", "bf16", "f16", "int8", "auto"]), help="Default: f32; f16 on Ascend."
-)
+@options.precision
 @click.option(
     "--verify/--no-verify", default=None, help="Let the device repeat a golden vector first. Default: --verify."
 )
@@ -193,6 +192,8 @@ def _watch(asked: _Asked) -> Counts:
     from uadx.output.runner import run
     from uadx.pipeline.pipeline import Pipeline
 
+    if "jsonl" not in asked.formats:
+        raise UsageError("--watch keeps its results in results.jsonl", hint="let --format have jsonl")
     what, config = _request(asked)
     if config.batch_size is None:
         config = config.override(batch_size=1)  # a part must not wait until the next ones fill a batch
@@ -204,7 +205,7 @@ def _watch(asked: _Asked) -> Counts:
             click.echo(f"watching {what}; Ctrl-C ends it", err=True)
         summary = run(
             opened, iter(folder), asked.output, asked.formats, what=f"{what} (watched)", recursive=asked.recursive,
-            open_folder=HotRunFolder, on_result=report.add,
+            resume=True, open_folder=HotRunFolder, on_result=report.add,
         )  # fmt: skip
         report.end(summary, asked.output, rate=False)
     return summary.counts

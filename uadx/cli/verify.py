@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from uadx.cli import options
 from uadx.cli.progress import shown_warnings
 
 if TYPE_CHECKING:
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--model", "-m", metavar="MODEL", default="default", help="Bundle, directory or .zip.")
 @click.option("--device", "-d", metavar="DEVICE", help="See `uadx devices`.")
-@click.option(
-    "--precision", type=click.Choice(["f32", "bf16", "f16", "int8", "auto"]), help="Default: f32; f16 on Ascend."
-)
+@options.precision
 @click.option("--devices-file", metavar="FILE", type=click.Path(path_type=Path), help="A devices.yaml of your own.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def command(

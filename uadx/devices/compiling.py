@@ -52,13 +52,10 @@ def compile_for(
         )
     try:
         return compiled, _placement(compiled, ref, name, options)
-    except PlacementError as error:
+    except BaseException as error:
         compiled.close()
-        if options.precision == "int8" and chosen.precision != "int8":
+        if isinstance(error, PlacementError) and options.precision == "int8" and chosen.precision != "int8":
             error.hint = "the bundle has no int8 form; make it: uadx export --precision int8 --model MODEL --data DIR"
-        raise
-    except BaseException:
-        compiled.close()
         raise
 
 

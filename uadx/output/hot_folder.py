@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from uadx.errors import UsageError
 from uadx.images.sources import Source
@@ -15,15 +13,11 @@ from uadx.output.stamps import stamp
 
 
 class HotRunFolder(RunFolder):
-    """A RunFolder that goes on with what is there, finished or killed, and leaves out what was inspected before.
+    """A RunFolder that, opened with resume, goes on with what is there, finished or killed, and leaves out what was
+    inspected before.
 
     In memory it holds 33 bytes for each input that was inspected before the start.
     """
-
-    def __init__(self, root: Path, formats: Collection[str], identity: dict[str, Any], *, resume: bool) -> None:
-        if "jsonl" not in formats:
-            raise UsageError("--watch keeps its results in results.jsonl", hint="let --format have jsonl")
-        super().__init__(root, formats, identity, resume=True)
 
     def _take_up(self) -> None:
         super()._take_up()

@@ -1,0 +1,9 @@
+"""Options that several commands share, each with one meaning."""
+
+from __future__ import annotations
+
+import click
+
+precision = click.option(
+    "--precision", type=click.Choice(["f32", "bf16", "f16", "int8", "auto"]), help="Default: f32; f16 on Ascend."
+)
