@@ -176,7 +176,7 @@ def test_pictures_of_one_colour_show_nothing(data):
     cv2.imwrite(str(data / "train" / "good" / "dark.png"), np.zeros((300, 300, 3), np.uint8))
     cv2.imwrite(str(data / "test" / "good" / "blue.png"), np.full((300, 300, 3), (200, 20, 20), np.uint8))
     (empty,) = [f for f in findings(survey(data)) if f.rule == "empty"]
-    assert (empty.weight, empty.message) == ("warning", "2 good images that show nothing: one colour all over")
+    assert (empty.weight, empty.message) == ("warning", "2 good images showing nothing: one colour all over")
 
 
 @pytest.mark.parametrize(

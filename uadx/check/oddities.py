@@ -87,7 +87,7 @@ def _light(good: Sequence[Facts], twelve: bool) -> Iterator[Finding]:
     # what comes out 16 times too dark has a sixteenth of its contrast, and shows something all the same
     flat = [image.contrast < (FLAT / 16 if twelve and image.bits == 16 else FLAT) for image in good]
     yield from _few(
-        good, flat, "empty", "that show nothing: one colour all over", "was the light off, or the lens covered?"
+        good, flat, "empty", "showing nothing: one colour all over", "was the light off, or the lens covered?"
     )
     rest = [image for image, shows_nothing in zip(good, flat, strict=True) if not shows_nothing]
     if not rest:
