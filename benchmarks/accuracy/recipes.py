@@ -24,13 +24,14 @@ from variants import VARIANTS, OtherPictures, Variant
 
 from uadx.images.decode import Limits
 from uadx.images.decode import load as decoded
-from uadx.images.preprocess import FITS
+from uadx.images.framing import Framing
 from uadx.images.sources import expand
 from uadx.stfpm import graph
 from uadx.stfpm.network import Trunk
 from uadx.train.build import IMAGES_SEEN
 from uadx.train.calibrate import level_maps
-from uadx.train.dataset import AREA, fitting_size, read_good_images
+from uadx.train.dataset import by_seed, read_good_images
+from uadx.train.proportions import AREA, fitting_size
 from uadx.train.teacher import TeacherWeights, load_teacher
 from uadx.train.trust import pasted
 
@@ -46,7 +47,8 @@ def train(data: Path, name: str, seed: int, images: int | None, teacher_name: st
         work = Path(folder)
         good = _some(data / "train" / "good", work / "good", images, seed)
         height, width = _size(variant, good)
-        dataset = read_good_images(good, work / "images.npy", height, width, seed, fit=FITS[variant.fit])
+        framing = Framing(height, width, variant.fit)
+        dataset = read_good_images(good, work / "images.npy", framing, by_seed(seed))
         if variant.trainer is OtherPictures:
             OtherPictures.show(SHARED / "natural_images", height, width)
         began = time.monotonic()
@@ -58,16 +60,16 @@ def train(data: Path, name: str, seed: int, images: int | None, teacher_name: st
         def run(pixels: NDArray[np.uint8], shown: list[tuple[int, int]]) -> Seen:
             return Seen(level_maps(model, pixels), shown)
 
-        held_out = np.array(dataset.images[dataset.held_out])
-        shown = [(int(high), int(wide)) for high, wide in dataset.shown[dataset.held_out]]
+        held_out = np.array(dataset.held_out.windows)
+        shown = [(int(high), int(wide)) for high, wide in dataset.held_out.shown]
         tested = [
-            FITS[variant.fit](decoded(source, Limits()), height, width)
+            framing(decoded(source, Limits()))
             for source in sorted(expand(data / "test"), key=lambda source: source.output)
         ]
         return Trained(
             {
                 "data": data.name,
-                "images": len(dataset.train) + len(dataset.held_out),
+                "images": len(dataset.train.digests) + len(dataset.held_out.digests),
                 "teacher": given.id,
                 "seen": round(variant.share * seen),
                 "variant": name,
@@ -77,7 +79,7 @@ def train(data: Path, name: str, seed: int, images: int | None, teacher_name: st
             (height, width),
             run(held_out, shown),
             run(*pasted(held_out, shown, seed)),
-            run(np.stack([one.pixels for one in tested]), [one.content for one in tested]),
+            run(np.stack([one.pixels for one in tested]), [one.cut.content for one in tested]),
         )
 
 

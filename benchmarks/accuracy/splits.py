@@ -8,6 +8,7 @@ import numpy as np
 from scorings import fused
 from trained import Seen, both
 
+from uadx.images.framing import Cut
 from uadx.scoring.calibration import Calibration
 from uadx.train.calibrate import calibrate, scaled
 
@@ -28,7 +29,8 @@ def false_alarms(good: Seen, spoilt: Seen, more: Seen, size: tuple[int, int]) ->
         order = np.random.default_rng(split).permutation(len(together.shown))
         held, others = together.some(order[:count]), together.some(order[count:])
         scoring = scaled(held.maps, spoilt.maps, [*held.shown, *spoilt.shown], size)
-        calibration = Calibration(calibrate(scoring, held.maps, held.shown, size).scores["quantile"])
+        cuts = [Cut(part) for part in held.shown]
+        calibration = Calibration(calibrate(scoring, held.maps, cuts, size).scores["quantile"])
         scores = fused(others.maps, scoring, others.shown, size).scores
         for rate in RATES:
             if rate >= calibration.lowest_fpr:

@@ -132,17 +132,17 @@ class Variant:
         seen = round(self.share * seen)
         if self.train:
             return self.train(dataset, teacher, seen, seed), NO_DIFFICULTIES
-        recipe = Recipe(math.ceil(seen / len(dataset.train)), seed, **self.changes)
-        images = np.array(dataset.images[dataset.train])
-        trainer = self.trainer(images, dataset.shown[dataset.train], teacher, recipe)
+        train = dataset.train
+        recipe = Recipe(math.ceil(seen / len(train.windows)), seed, **self.changes)
+        trainer = self.trainer(np.array(train.windows), train.shown, teacher, recipe)
         for _ in trainer.run(work / "checkpoint"):
             pass
         return trainer.student_weights(), NO_DIFFICULTIES if self.plain else trainer.difficulties()
 
 
 def _authors(dataset: Dataset, teacher: Weights, seen: int, seed: int) -> Weights:
-    images = np.array(dataset.images)
-    return authors_student(images[dataset.train], images[dataset.held_out], teacher, seen, seed)
+    train, held_out = np.array(dataset.train.windows), np.array(dataset.held_out.windows)
+    return authors_student(train, held_out, teacher, seen, seed)
 
 
 NO_DIFFICULTIES = [Difficulty.none(block.conv2.outputs) for block, _ in map(blocks, LEVELS)]

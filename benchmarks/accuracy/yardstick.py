@@ -22,9 +22,11 @@ from uadx.check.likely import PatchFeatures
 from uadx.evaluation.layout import GOOD, kind_of
 from uadx.evaluation.ranking import auroc
 from uadx.images.decode import Limits, load
+from uadx.images.framing import Framing
 from uadx.images.preprocess import letterbox
 from uadx.images.sources import expand
-from uadx.train.dataset import fitting_size, read_good_images
+from uadx.train.dataset import by_seed, read_good_images
+from uadx.train.proportions import fitting_size
 
 MEMORY = 0.1
 TOP = 0.01
@@ -50,8 +52,10 @@ def main() -> None:
     kinds = np.array([kind for kind, _ in tested])
     for seed in range(given.seeds):
         with tempfile.TemporaryDirectory() as folder:
-            dataset = read_good_images(given.data / "train" / "good", Path(folder) / "i.npy", height, width, seed)
-            patches = [_patches(extract, np.array(dataset.images[i]), tuple(dataset.shown[i])) for i in dataset.train]
+            good, cache = given.data / "train" / "good", Path(folder) / "images.npy"
+            train = read_good_images(good, cache, Framing(height, width), by_seed(seed)).train
+            pairs = zip(np.array(train.windows), train.shown, strict=True)
+            patches = [_patches(extract, image, tuple(shown)) for image, shown in pairs]
         together = torch.cat(patches)
         order = np.random.default_rng(seed).permutation(len(together))[: round(MEMORY * len(together))]
         memory = together[torch.from_numpy(order)]

@@ -9,7 +9,9 @@ import pytest
 
 from uadx import create_pipeline
 from uadx.bundle.reader import open_bundle
-from uadx.train.dataset import fitting_size, read_good_images
+from uadx.images.framing import Framing
+from uadx.train.dataset import by_seed, read_good_images
+from uadx.train.proportions import fitting_size
 
 
 @pytest.fixture
@@ -29,8 +31,8 @@ def test_a_model_is_given_the_typical_proportions_of_the_images(strips, product)
 
 
 def test_what_is_filled_up_is_known(strips, tmp_path):
-    dataset = read_good_images(strips, tmp_path / "images.npy", 160, 448, seed=0)
-    parts = sorted(map(tuple, dataset.shown.tolist()))
+    dataset = read_good_images(strips, tmp_path / "images.npy", Framing(160, 448), by_seed(0))
+    parts = sorted(cut.content for part in (dataset.train, dataset.held_out) for cut in part.cuts)
     assert parts == [(148, 448)] * 11 + [(160, 160)]
 
 

@@ -191,18 +191,19 @@ def test_a_damaged_checkpoint_is_named_and_the_training_starts_anew(uadx, produc
 
 @needs_torch
 def test_renaming_the_files_changes_neither_split_nor_order(product, tmp_path):
-    from uadx.train.dataset import read_good_images
+    from uadx.images.framing import Framing
+    from uadx.train.dataset import by_seed, read_good_images
 
     good = product / "train" / "good"
     (tmp_path / "renamed").mkdir()
     for index, source in enumerate(sorted(good.iterdir(), reverse=True)):
         (tmp_path / "renamed" / f"{index}.png").write_bytes(source.read_bytes())
     before, after = (
-        read_good_images(folder, tmp_path / f"{index}.npy", 64, 64, seed=0)
+        read_good_images(folder, tmp_path / f"{index}.npy", Framing(64, 64), by_seed(0))
         for index, folder in enumerate((good, tmp_path / "renamed"))
     )
-    assert [before.digests[i] for i in before.held_out] == [after.digests[i] for i in after.held_out]
-    assert [before.digests[i] for i in before.train] == [after.digests[i] for i in after.train]
+    assert before.held_out.digests == after.held_out.digests
+    assert before.train.digests == after.train.digests
 
 
 @needs_torch

@@ -13,7 +13,7 @@ import numpy as np
 from uadx.images.sources import Source
 from uadx.output.pictures import to_json, write_files
 from uadx.pipeline.inspector import Inspector
-from uadx.pipeline.scorer import Inferred
+from uadx.pipeline.windows import Complete
 
 PICTURES = 64
 """Images that are looked at; more would tell the same."""
@@ -27,11 +27,11 @@ def stages(inspector: Inspector, sources: Sequence[Source], formats: Collection[
     chosen = sources[:PICTURES]
     found: dict[str, float] = {}
     items = _timed(found, "decode", inspector.decode, chosen)
-    inferred = [
-        Inferred([item], inspector.level_maps(item.fitted.pixels[np.newaxis]), 0.0, inspector.device_fields)
-        for item in items
-        if item.fitted is not None
-    ]
+    inferred = []
+    for item in items:
+        if item.framed is not None:
+            item.device = inspector.device_fields
+            inferred.append(Complete([item], inspector.level_maps(np.stack(item.framed.windows))))
     scored = _timed(found, "score", lambda one: inspector.score(one, inspector.thresholds), inferred)
     results = [result for group in scored for result in group]
     _timed(found, "json", lambda result: to_json(result.json), results)

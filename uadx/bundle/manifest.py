@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from uadx.images.framing import Framing, Tiling
 from uadx.images.preprocess import Fit
 from uadx.scoring.fusion import FUSIONS, Scoring
 
@@ -21,7 +22,8 @@ Multiple16 = Annotated[int, Meta(ge=32, le=4096, multiple_of=16)]
 class Input(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The graph's input: what the core must feed. mean and std are inside the graph; here for readers.
 
-    fit: how an image is brought to the size, see uadx.images.preprocess.
+    fit: how an image is brought to the size, see uadx.images.preprocess; tiling: how it is cut into tiles of that size
+    instead, see uadx.images.framing.
     """
 
     name: Literal["image"] = "image"
@@ -31,8 +33,14 @@ class Input(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     color: Literal["RGB"] = "RGB"
     dtype: Literal["uint8"] = "uint8"
     fit: Fit = "stretch"
+    tiling: Tiling | None = None
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+
+    @property
+    def framing(self) -> Framing:
+        """How an image becomes windows of the input's size."""
+        return Framing(self.height, self.width, self.fit, self.tiling)
 
 
 class Teacher(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -112,7 +120,8 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     and p-value derives from them. pixel_calibration: the highest value of each one's anomaly map, likewise.
     base_levels: for each fusion the lowest and highest base level of their maps (see uadx.scoring.familiarity).
     default_fpr: the false-alarm rate of the threshold used when none is asked for. metrics: figures measured on
-    labelled images, where somebody did. variants: the model in other forms. files: sha256 of every other file.
+    labelled images, where somebody did. parent: sha256 of the bundle that this one was made from. variants: the model
+    in other forms. files: sha256 of every other file.
     """
 
     schema: int
@@ -127,6 +136,7 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     teacher: Teacher
     training: Training
     metrics: dict[str, float] = {}
+    parent: Sha256 | None = None
     variants: tuple[Variant, ...] = ()
     files: dict[str, Sha256]
 

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from uadx.api import ModelArtifact
 from uadx.bundle.external import uses_external_data
 from uadx.bundle.manifest import Manifest, calibrated_as, decode
-from uadx.errors import BundleError
+from uadx.errors import BundleError, UsageError
+from uadx.images.framing import Tiling
 from uadx.scoring.calibration import Calibration, Thresholds
 from uadx.scoring.familiarity import limit
 from uadx.scoring.fusion import Fusion
@@ -45,12 +46,13 @@ class Golden:
 @dataclass(frozen=True)
 class Bundle:
     """An opened bundle. sha256: of manifest.json, which holds the hashes of all other files. golden_file: the one of
-    its golden vectors."""
+    its golden vectors. calibrated: False where images are cut otherwise than its calibration says."""
 
     path: Path
     manifest: Manifest
     sha256: str
     golden_file: str = GOLDEN
+    calibrated: bool = True
 
     @property
     def artifact(self) -> ModelArtifact:
@@ -75,6 +77,14 @@ class Bundle:
                 return replace(self, manifest=calibrated_as(self.manifest, variant.own), golden_file=variant.own.golden)
         return self
 
+    def tiled(self, tiling: Tiling) -> Bundle:
+        """The bundle with images cut into such tiles, whatever it is calibrated for."""
+        manifest = self.manifest
+        if tiling == manifest.input.tiling:
+            return self
+        cut = msgspec.structs.replace(manifest.input, tiling=tiling)
+        return replace(self, manifest=msgspec.structs.replace(manifest, input=cut), calibrated=False)
+
     def calibration(self, fusion: Fusion) -> Calibration:
         """The held-out scores for one fusion."""
         return Calibration(self.manifest.calibration[fusion])
@@ -85,6 +95,13 @@ class Bundle:
         A good image scores above the first with probability at most fpr, and has a pixel above the second with
         probability at most fpr. Raises UsageError where the held-out images cannot certify it.
         """
+        if not self.calibrated:
+            tiling = self.manifest.input.tiling
+            raise UsageError(
+                f"the model is not calibrated for {tiling}",
+                hint=f"calibrate it: uadx recalibrate --data GOOD --tile {tiling.size if tiling else ''}; or say above "
+                "which score an image is NG: --threshold",
+            )
         fpr = fpr or self.manifest.default_fpr
         image = self.calibration(fusion).threshold(fpr)
         peaks = self.manifest.pixel_calibration.get(fusion)

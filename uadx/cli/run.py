@@ -84,6 +84,8 @@ def _folder(ctx: click.Context, param: click.Parameter, value: str) -> Path:
 @click.option("--batch-size", type=click.IntRange(1), help="Images per inference. Default: what suits the device.")
 @click.option("--workers", type=click.IntRange(1), help="Threads that decode, score and draw. Default: one per core.")
 @options.precision
+@options.tile
+@options.overlap
 @click.option(
     "--verify/--no-verify", default=None, help="Let the device repeat a golden vector first. Default: --verify."
 )

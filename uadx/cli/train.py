@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import re
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from uadx.cli import options
 from uadx.errors import UnavailableError, UsageError
-
-if TYPE_CHECKING:
-    from uadx.bundle.manifest import Manifest
 
 
 @click.command()
@@ -30,6 +26,8 @@ if TYPE_CHECKING:
     metavar="N|HxW",
     help="Size at which the model looks. Default: as many pixels as 256 x 256, in your images' proportions.",
 )
+@options.tile
+@options.overlap
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Split, start and order.")
 @click.option(
     "--teacher",
@@ -44,6 +42,8 @@ def command(
     output: Path,
     epochs: int | None,
     image_size: str | None,
+    tile: int | None,
+    overlap: float | None,
     seed: int,
     teacher: str,
     device: str,
@@ -59,17 +59,22 @@ def command(
     from uadx.train.dataset import good_folder
 
     size = None if image_size is None else _size(image_size)
+    tiling = options.tiling(tile, overlap)
     good_folder(data)  # a mistake in an argument is worth knowing before gigabytes are installed
     _check_packages()
     from uadx.cli.progress import shown_warnings
     from uadx.cli.training_progress import TerminalProgress
+    from uadx.cli.training_report import certified
     from uadx.train.build import TrainOptions, train
 
-    options = TrainOptions(data, output, epochs, size, seed, teacher, device)
+    asked = TrainOptions(data, output, epochs, size, seed, teacher, device, tiling)
     with shown_warnings(), TerminalProgress(quiet) as progress:
-        manifest = train(options, progress)
+        manifest = train(asked, progress)
     if not quiet:
-        _report(manifest, output)
+        training = manifest.training
+        what = f"trained on {training.images} good images, calibrated on {len(training.held_out)} held out"
+        for line in certified(manifest, what, output):
+            click.echo(line)
 
 
 def _check_packages() -> None:
@@ -90,29 +95,3 @@ def _size(text: str) -> tuple[int, int]:
             hint="multiples of 16 from 32 to 4096: 256, or height x width such as 256x512",
         )
     return height, width
-
-
-def _report(manifest: Manifest, output: Path) -> None:
-    from uadx.scoring.calibration import DEFAULT_FPR, Calibration
-
-    calibration = Calibration(manifest.calibration["quantile"])
-    training, rate = manifest.training, manifest.default_fpr
-    click.echo(
-        f"trained on {training.images} good images, calibrated on {len(training.held_out)} held out: "
-        f"threshold {calibration.threshold(rate):.4g} for a false-alarm rate of {rate:.2g}"
-    )
-    if rate > DEFAULT_FPR:
-        click.echo(
-            f"{len(training.held_out)} held-out images certify no lower rate; "
-            f"{DEFAULT_FPR:g} takes {_images_for(DEFAULT_FPR)} good images"
-        )
-    else:
-        click.echo(f"rates of {calibration.lowest_fpr:.2g} and more are certified (uadx run --fpr)")
-    click.echo(f"next: uadx run --model {output} --input DIR")
-
-
-def _images_for(rate: float) -> int:
-    """Good images of which the held-out share certifies a false-alarm rate."""
-    from uadx.train.dataset import HELD_OUT
-
-    return math.ceil((math.ceil(1 / rate - 1e-9) - 1) / HELD_OUT - 1e-9)

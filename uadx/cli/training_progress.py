@@ -53,8 +53,8 @@ class TerminalProgress(Progress):
             ):
                 if count:
                     click.echo(f"{count} files {what} and were left out", err=True)
-        self._seen = resumed_at * len(dataset.train)
-        self._total = epochs * len(dataset.train)
+        self._seen = resumed_at * len(dataset.train.windows)
+        self._total = epochs * len(dataset.train.windows)
         self._begin("training")
 
     def step(self, images: int) -> None:

@@ -64,6 +64,21 @@ def load(source: Source, limits: Limits) -> NDArray[np.uint8]:
         raise InputError(error.kind, message, cause_text=error.cause_text) from error
 
 
+def examine(source: Source, limits: Limits) -> tuple[bytes, tuple[int, int]]:
+    """A file's bytes, and its picture's height and width as load() will give them, by its header alone.
+
+    Raises InputError for what shows before a pixel is decoded.
+    """
+    assert isinstance(source.data, Path)
+    try:
+        data = _encoded(source.data, limits)
+        header = _checked_header(data, limits)
+    except InputError as error:
+        raise InputError(error.kind, f"{source.label}: {error.message}", cause_text=error.cause_text) from error
+    high, wide = (header.height, header.width)[:: -1 if header.orientation >= 5 else 1]
+    return data, (high, wide)
+
+
 def _encoded(data: Path | Url | bytes | io.BufferedReader, limits: Limits) -> bytes:
     if isinstance(data, bytes):
         return data
@@ -102,7 +117,7 @@ def _check_bytes(size: int, max_bytes: int) -> None:
         raise InputError("too_large", f"larger than the limit of {max_bytes:,} bytes")
 
 
-def _from_bytes(data: bytes, limits: Limits) -> NDArray[np.uint8]:
+def _checked_header(data: bytes, limits: Limits) -> Header:
     if not data:
         raise InputError("empty", "the file is empty")
     header = read_header(data)
@@ -112,6 +127,11 @@ def _from_bytes(data: bytes, limits: Limits) -> NDArray[np.uint8]:
             f"a {header.format} of several frames or pages: one would hide the others, save each as a file",
         )
     _check_pixels(header.width, header.height, limits)
+    return header
+
+
+def _from_bytes(data: bytes, limits: Limits) -> NDArray[np.uint8]:
+    header = _checked_header(data, limits)
     if header.format == "TIFF":
         data = tiff.with_colours_as_stored(data)
     image = _decoded(data, header)

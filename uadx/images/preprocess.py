@@ -40,23 +40,20 @@ def letterbox(image: NDArray[np.uint8], height: int, width: int) -> Fitted:
         min(side, max(GRAIN, round(length * scale / GRAIN) * GRAIN))
         for length, side in ((rows, height), (columns, width))
     )
-    fitted = _resized(image, high, wide)
-    if (high, wide) != (height, width):
-        fitted = cv2.copyMakeBorder(fitted, 0, height - high, 0, width - wide, cv2.BORDER_REFLECT)
-    return Fitted(_rgb(fitted), (high, wide))
+    return Fitted(rgb(filled(resized(image, high, wide), height, width)), (high, wide))
 
 
 def stretch(image: NDArray[np.uint8], height: int, width: int) -> Fitted:
     """A BGR image [H, W, 3] squashed to the model's size, whatever its proportions."""
-    return Fitted(_rgb(_resized(image, height, width)), (height, width))
+    return Fitted(rgb(resized(image, height, width)), (height, width))
 
 
 FITS: dict[Fit, Callable[[NDArray[np.uint8], int, int], Fitted]] = {"letterbox": letterbox, "stretch": stretch}
 
 
-def _resized(image: NDArray[np.uint8], height: int, width: int) -> cv2.typing.MatLike:
-    """Each axis on its own averaged by area where it shrinks, so that no scratch falls between two samples, and
-    interpolated linearly where it grows."""
+def resized(image: NDArray[np.uint8], height: int, width: int) -> cv2.typing.MatLike:
+    """An image of that size: each axis on its own averaged by area where it shrinks, so that no scratch falls between
+    two samples, and interpolated linearly where it grows."""
     rows, columns = image.shape[:2]
     resized: cv2.typing.MatLike = image
     for size, interpolation in (
@@ -68,5 +65,14 @@ def _resized(image: NDArray[np.uint8], height: int, width: int) -> cv2.typing.Ma
     return resized
 
 
-def _rgb(image: cv2.typing.MatLike) -> NDArray[np.uint8]:
+def filled(image: cv2.typing.MatLike, height: int, width: int) -> cv2.typing.MatLike:
+    """The image with its mirror image below and on its right, up to that size."""
+    rows, columns = image.shape[:2]
+    if (rows, columns) == (height, width):
+        return image
+    return cv2.copyMakeBorder(image, 0, height - rows, 0, width - columns, cv2.BORDER_REFLECT)
+
+
+def rgb(image: cv2.typing.MatLike) -> NDArray[np.uint8]:
+    """A BGR image [H, W, 3] as uint8 RGB."""
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from uadx.api import Precision
 from uadx.errors import ConfigError
+from uadx.images.framing import Tiling
 from uadx.scoring.fusion import Fusion
 from uadx.yaml_file import read_yaml
 
@@ -45,6 +46,8 @@ class PipelineConfig(Struct, frozen=True, forbid_unknown_fields=True):
     fpr: _Rate | None = None
     fusion: Fusion = "quantile"
     precision: Precision | None = None
+    tile: Annotated[int, Meta(ge=32, le=16384)] | None = None
+    overlap: Annotated[float, Meta(ge=0, le=0.75)] | None = None
     fallback: str | None = None
     strict: bool = False
     verify: bool = True
@@ -57,8 +60,17 @@ class PipelineConfig(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"`threshold` must be a number, not {self.threshold}")
         if self.threshold is not None and self.fpr is not None:
             raise ValueError("give `threshold` or `fpr`, not both")
+        if self.overlap is not None and self.tile is None:
+            raise ValueError("`overlap` says how far tiles overlap: give `tile` too")
         if self.strict and self.fallback is not None:
             raise ValueError(f"`strict` forbids the fallback {self.fallback!r}")
+
+    @property
+    def tiling(self) -> Tiling | None:
+        """None: as the bundle says."""
+        if self.tile is None:
+            return None
+        return Tiling(self.tile) if self.overlap is None else Tiling(self.tile, self.overlap)
 
     def override(self, **explicit: Any) -> PipelineConfig:
         """This configuration with what was given explicitly; None leaves a field as it is.
@@ -100,6 +112,8 @@ Pipeline:
   fpr: null           # or the false-alarm rate the threshold is calibrated for, such as 0.01
   fusion: quantile    # or product: the paper's formula, for comparison
   precision: null     # f32, bf16, f16, int8, auto where the device has it; null: f32, on Ascend f16
+  tile: null          # longer side of tiles, in pixels of the image; null: as the model was trained
+  overlap: null       # share of a tile that the next one shows too; null: 0.25
   fallback: null      # the device to use where `device` cannot be used; never chosen unasked
   strict: false       # true: a fallback, here or on the command line, is an error
   verify: true        # the device repeats one of the model's golden vectors before it is used

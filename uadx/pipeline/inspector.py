@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,13 +22,13 @@ from uadx.devices.compiling import Request
 from uadx.devices.opened import OpenedModel, Share, open_model
 from uadx.errors import InferenceError, InputError, UadxError
 from uadx.images.decode import Limits, load
-from uadx.images.preprocess import FITS
 from uadx.images.sources import Source
 from uadx.parity import compare, require
 from uadx.pipeline.batches import check_answer, check_fits, run_batch, run_checked, start_batch
 from uadx.pipeline.config import PipelineConfig
-from uadx.pipeline.scorer import Inferred, Item, Scorer, ms_since
+from uadx.pipeline.scorer import Scorer, ms_since
 from uadx.pipeline.stream import grouped, staged
+from uadx.pipeline.windows import Complete, Inferred, Item, Window, regrouped, windows
 from uadx.result import Result
 from uadx.scoring.calibration import Thresholds
 
@@ -41,11 +42,12 @@ class Inspector:
     def __init__(self, bundle: Bundle, config: PipelineConfig) -> None:
         self.config = config
         self.limits = Limits(max_pixels=config.max_pixels, url_timeout=config.url_timeout)
-        self.bundle = bundle
+        self.bundle = bundle if config.tiling is None else bundle.tiled(config.tiling)
         self.thresholds_for(config)  # a rate that cannot be certified is refused before a device is opened
         self.workers = config.workers or usable_cores()
-        self.opened = _open(bundle, config)
-        self.bundle = bundle.running(self.opened.precision)
+        self.opened = _open(self.bundle, config)
+        self.bundle = self.bundle.running(self.opened.precision)
+        self._framing = self.bundle.manifest.input.framing
         self._scorer = Scorer(self.bundle, config.fusion, partial(load, limits=self.limits))
         self.calibration = self._scorer.calibration
         self.thresholds = self.thresholds_for(config)
@@ -66,19 +68,21 @@ class Inspector:
     ) -> Generator[Result, None, None]:
         """Results in the order of the sources. A bad input is a result with `error`; a failing device raises."""
 
-        def score(inferred: Inferred) -> Future[list[Result]]:
-            return self._pool.submit(self.score, inferred, thresholds)
+        def score(complete: Complete) -> Future[list[Result]]:
+            return self._pool.submit(self.score, complete, thresholds)
 
-        decoded = staged(sources, lambda s: self._pool.submit(self.decode, s), self.workers + batch_size)
-        inferred = staged(grouped(decoded, batch_size), self._infer, self.opened.async_depth + 1)
-        scored = staged(inferred, score, self.workers + 1)
+        # tiles of one image fill a batch, and images that wait to be cut into tiles are large
+        ahead = 1 if self._framing.tiling else batch_size
+        decoded = staged(sources, lambda s: self._pool.submit(self.decode, s), self.workers + ahead)
+        inferred = staged(grouped(windows(decoded), batch_size), self._infer, self.opened.async_depth + 1)
+        scored = staged(regrouped(inferred, self.device_fields), score, self.workers + 1)
         with contextlib.closing(scored):
             for results in scored:
                 yield from results
 
-    def score(self, inferred: Inferred, thresholds: Thresholds) -> list[Result]:
-        """One result for each item of a group that was inferred."""
-        return self._scorer.results(inferred, thresholds)
+    def score(self, complete: Complete, thresholds: Thresholds) -> list[Result]:
+        """One result for each of some items whose level maps are there."""
+        return self._scorer.results(complete, thresholds)
 
     def level_maps(self, batch: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         """The model alone: uint8 RGB [N, H, W, 3] at the model's size -> level maps float32 [N, h, w] by name."""
@@ -95,15 +99,15 @@ class Inspector:
             "precision": self.opened.precision,
             "batch_size": self.batch_size,
             "max_pixels": self.config.max_pixels,
+            "tiles": None if self._framing.tiling is None else msgspec.to_builtins(self._framing.tiling),
         }
 
     def decode(self, source: Source) -> Item:
-        """Read one image and bring it to the model's size; what cannot be read is an item with its error."""
+        """Read one image and cut it into the model's windows; what cannot be read is an item with its error."""
         start = time.perf_counter()
-        want = self.bundle.manifest.input
         try:
             image = load(source, self.limits)
-            return Item(source, image, FITS[want.fit](image, want.height, want.width), None, ms_since(start))
+            return Item(source, image, self._framing(image), None, ms_since(start))
         except InputError as error:
             return Item(source, None, None, error, ms_since(start))
         except (MemoryError, cv2.error) as failure:
@@ -111,12 +115,12 @@ class Inspector:
             unfit = InputError(kind, f"{source.label}: cannot be decoded", cause_text=str(failure) or "out of memory")
             return Item(source, None, None, unfit, ms_since(start))
 
-    def _infer(self, items: list[Item]) -> Future[Inferred]:
-        fitted = [item.fitted.pixels for item in items if item.fitted is not None]
+    def _infer(self, batch: list[Window]) -> Future[Inferred]:
+        pixels = [window.pixels for window in batch if window.pixels is not None]
         done: Future[Inferred] = Future()
         done.set_running_or_notify_cancel()  # a stage that is closed must not cancel what the callback will set
-        if not fitted:
-            done.set_result(Inferred(items, {}, 0.0, self.device_fields))
+        if not pixels:
+            done.set_result(Inferred(batch, {}, 0.0, self.device_fields))
             return done
         start = time.perf_counter()
         share = self.opened.borrow()
@@ -125,15 +129,15 @@ class Inspector:
             self.opened.give_back(share)
             try:
                 maps = future.result()
-                check_answer(share.compiled, maps, len(fitted))
+                check_answer(share.compiled, maps, len(pixels))
             except BaseException as error:  # the future of the group carries it on
                 done.set_exception(self._inference_error(error, share))
                 return
-            per_image = ms_since(start) / len(fitted)
-            done.set_result(Inferred(items, maps, per_image, self._device_fields(share.used, share.precision)))
+            each = ms_since(start) / len(pixels)
+            done.set_result(Inferred(batch, maps, each, self._device_fields(share.used, share.precision)))
 
         try:
-            future = start_batch(share, np.stack(fitted))
+            future = start_batch(share, np.stack(pixels))
         except BaseException as error:
             self.opened.give_back(share)
             raise self._inference_error(error, share) from error

@@ -4,42 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uadx.bundle.reader import Bundle
-from uadx.errors import InferenceError, InputError
-from uadx.images.preprocess import Fitted
+from uadx.errors import InferenceError
 from uadx.images.sources import Source
+from uadx.pipeline.windows import Complete, Item
 from uadx.result import Result
 from uadx.scoring.calibration import Thresholds
 from uadx.scoring.familiarity import base_level
-from uadx.scoring.fusion import Fusion, anomaly_maps, contents, image_scores
+from uadx.scoring.fusion import Fusion, anomaly_maps
 from uadx.scoring.regions import find_regions
-
-
-@dataclass
-class Item:
-    """One input on its way: what decode made of it, or why it could not."""
-
-    source: Source
-    image: NDArray[np.uint8] | None
-    fitted: Fitted | None
-    error: InputError | None
-    decode_ms: float
-
-
-@dataclass
-class Inferred:
-    """A group of items, the level maps of those that were decoded, and the result's `device` that made them."""
-
-    items: list[Item]
-    maps: dict[str, NDArray[np.float32]]
-    infer_ms: float
-    device: Mapping[str, Any]
+from uadx.scoring.windows import highest_scores, joined
 
 
 class Scorer:
@@ -47,28 +26,28 @@ class Scorer:
 
     def __init__(self, bundle: Bundle, fusion: Fusion, load: Callable[[Source], NDArray[np.uint8]]) -> None:
         self.fusion: Fusion = fusion
-        self.calibration = bundle.calibration(fusion)
-        self._unfamiliar_above = bundle.unfamiliar_above(fusion)
+        self.calibration = bundle.calibration(fusion) if bundle.calibrated else None
+        self._unfamiliar_above = bundle.unfamiliar_above(fusion) if bundle.calibrated else None
         self._scoring = bundle.manifest.scoring
         self._size = (bundle.manifest.input.height, bundle.manifest.input.width)
         self._model = {"name": bundle.manifest.name, "sha256": bundle.sha256}
         self._load = load
 
-    def results(self, inferred: Inferred, thresholds: Thresholds) -> list[Result]:
+    def results(self, complete: Complete, thresholds: Thresholds) -> list[Result]:
         """One result for each item. Raises InferenceError where a score is not a number."""
         start = time.perf_counter()
         feature_maps: list[NDArray[np.float32]] = []
         scores = np.empty(0)
-        if inferred.maps:
-            shown = [item.fitted.content for item in inferred.items if item.fitted is not None]
-            fused = anomaly_maps(inferred.maps, self._scoring, self.fusion, self._size)
-            feature_maps = contents(fused, shown, self._size)
-            scores = image_scores(feature_maps, self._scoring, self.fusion)
+        if complete.maps:
+            cuts = [item.cut for item in complete.items if item.cut is not None]
+            fused = anomaly_maps(complete.maps, self._scoring, self.fusion, self._size)
+            feature_maps = joined(fused, cuts, self._size)
+            scores = highest_scores(feature_maps, cuts, self._size, self._scoring, self.fusion)
         good = iter(zip(feature_maps, scores, strict=True))
         fusion_ms = ms_since(start) / max(1, len(scores))
         results = []
-        for item in inferred.items:
-            fields = self._fields(item, thresholds, inferred.device)
+        for item in complete.items:
+            fields = self._fields(item, thresholds)
             if item.error is not None:
                 fields["error"] = {"type": item.error.kind, "message": item.error.in_one_line}
                 results.append(Result(fields, item.source, self._load, error=item.error))
@@ -76,11 +55,11 @@ class Scorer:
             start = time.perf_counter()
             feature_map, score = next(good)
             if not np.isfinite(score):  # NaN > threshold is False, and would be a verdict of OK
-                raise _no_number(inferred.device, item.source)
+                raise _no_number(fields["device"], item.source)
             if self._unfamiliar_above is not None:
                 fields["unfamiliar"] = bool(base_level(feature_map) > self._unfamiliar_above)
             result = self._inspected(item, fields, feature_map.copy(), float(score))
-            fields["ms"]["infer"] = round(inferred.infer_ms, 3)
+            fields["ms"]["infer"] = round(item.infer_ms, 3)
             fields["ms"]["score"] = round(fusion_ms + ms_since(start), 3)
             results.append(result)
         return results
@@ -93,7 +72,7 @@ class Scorer:
             "image_size": [height, width],
             "score": score,
             "is_anomaly": is_anomaly,
-            "p_value": self.calibration.p_value(score),
+            "p_value": None if self.calibration is None else self.calibration.p_value(score),
         }
         result = Result(fields, item.source, self._load, feature_map=feature_map)
         result.hold(item.image, None)
@@ -103,7 +82,7 @@ class Scorer:
             fields["regions"] = [region.as_json() for region in result.regions]
         return result
 
-    def _fields(self, item: Item, thresholds: Thresholds, device: Mapping[str, Any]) -> dict[str, Any]:
+    def _fields(self, item: Item, thresholds: Thresholds) -> dict[str, Any]:
         return {
             "input_path": item.source.label,
             "image_size": None,
@@ -115,7 +94,7 @@ class Scorer:
             "unfamiliar": None,
             "regions": [],
             "model": dict(self._model),
-            "device": dict(device),
+            "device": dict(item.device or {}),
             "ms": {"decode": round(item.decode_ms, 3), "infer": None, "score": None},
             "error": None,
         }

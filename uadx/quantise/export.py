@@ -8,21 +8,18 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from uadx.bundle.manifest import Cost, Own, Training, Variant
 from uadx.bundle.reader import MODEL, Bundle
 from uadx.bundle.variants import write_with
 from uadx.bundle.writer import npz
-from uadx.errors import UsageError
 from uadx.evaluation.layout import find_test_set
-from uadx.images.preprocess import FITS
 from uadx.images.sources import Source, expand
 from uadx.quantise import reference
 from uadx.quantise.cost import measure
 from uadx.quantise.graph import quantise
 from uadx.train.calibrate import Calibrated, calibrate, level_maps, scales
-from uadx.train.dataset import Dataset, digest, good_folder, read_good_images
+from uadx.train.dataset import Part, again, digest, good_folder, read_good_images
 
 INT8, GOLDEN_INT8 = "stfpm.int8.onnx", "golden.int8.npz"
 RANGES = 100
@@ -43,18 +40,16 @@ def add_int8(bundle: Bundle, data: Path, output: Path, stage: Callable[[str], No
     with tempfile.TemporaryDirectory(prefix="uadx-int8-") as directory:
         work = Path(directory)
         stage("reading the good images")
-        size = manifest.input
         dataset = read_good_images(
-            folder, work / "images.npy", size.height, size.width, manifest.training.seed, fit=FITS[size.fit]
+            folder, work / "images.npy", manifest.input.framing, again(manifest.training, folder)
         )
-        held_out, others = _split(dataset, manifest.training, folder)
         stage("quantising")
-        chosen = (others or held_out)[:: max(1, len(others or held_out) // RANGES)][:RANGES]
-        model = quantise((bundle.path / MODEL).read_bytes(), np.array(dataset.images[chosen]))
+        ranges = dataset.train.windows if len(dataset.train.windows) else dataset.held_out.windows
+        chosen = ranges[:: max(1, len(ranges) // RANGES)][:RANGES]
+        model = quantise((bundle.path / MODEL).read_bytes(), np.array(chosen))
         (work / INT8).write_bytes(model)
         stage("calibrating")
-        shown = [(int(high), int(wide)) for high, wide in dataset.shown[held_out]]
-        found = _calibrated(bundle, work / INT8, np.array(dataset.images[held_out]), shown)
+        found = _calibrated(bundle, work / INT8, dataset.held_out)
         images = bundle.golden.images
         files = {INT8: model, GOLDEN_INT8: npz({"image": images, **reference.level_maps(model, images)})}
         own = Own(
@@ -73,30 +68,17 @@ def add_int8(bundle: Bundle, data: Path, output: Path, stage: Callable[[str], No
     return cost
 
 
-def _calibrated(
-    bundle: Bundle, model: Path, held_out: NDArray[np.uint8], shown: Sequence[tuple[int, int]]
-) -> Calibrated:
+def _calibrated(bundle: Bundle, model: Path, held_out: Part) -> Calibrated:
     """The int8 form's own scales and thresholds. How far a level is trusted is the product's, and stays."""
-    size = held_out.shape[1], held_out.shape[2]
-    maps = level_maps(model, held_out, "int8")
+    size = bundle.manifest.input.height, bundle.manifest.input.width
+    maps = level_maps(model, held_out.windows, "int8")
+    shown = [(int(high), int(wide)) for high, wide in held_out.shown]
     trusted = bundle.manifest.scoring.levels
     levels = {
         name: msgspec.structs.replace(scale, weight=trusted[name].weight)
         for name, scale in scales(maps, shown, size).items()
     }
-    return calibrate(msgspec.structs.replace(bundle.manifest.scoring, levels=levels), maps, shown, size)
-
-
-def _split(dataset: Dataset, training: Training, folder: Path) -> tuple[list[int], list[int]]:
-    """Indices of the bundle's held-out images, and of the others."""
-    known = set(training.held_out)
-    held_out = [index for index, found in enumerate(dataset.digests) if found[:16] in known]
-    if missing := len(known) - len(held_out):
-        raise UsageError(
-            f"{missing} of the {len(known)} images that were held out to calibrate this model are not in {folder}",
-            hint="--data names the folder that it was trained on, with the same files",
-        )
-    return held_out, [index for index in range(len(dataset.digests)) if index not in set(held_out)]
+    return calibrate(msgspec.structs.replace(bundle.manifest.scoring, levels=levels), maps, held_out.cuts, size)
 
 
 def _to_compare(data: Path, folder: Path, training: Training) -> tuple[Sequence[Source], bool]:

@@ -15,12 +15,13 @@ from uadx.bundle.manifest import SCHEMA, Input, Manifest, Teacher, Training
 from uadx.bundle.writer import check_replaceable, write_bundle
 from uadx.errors import OutputError, UnavailableError, UsageError
 from uadx.files import write_whole
+from uadx.images.framing import Framing, Tiling
 from uadx.scoring.calibration import Calibration
 from uadx.stfpm import graph, reference
 from uadx.stfpm.training import Epoch, Recipe, Trainer
-from uadx.train.array_file import new_images
 from uadx.train.calibrate import calibrated
-from uadx.train.dataset import Dataset, fitting_size, good_folder, read_good_images
+from uadx.train.dataset import Dataset, by_seed, good_folder, read_good_images
+from uadx.train.proportions import fitting_size, size_of_tiles
 from uadx.train.teacher import TeacherWeights, load_teacher
 
 IMAGES_SEEN = 6_400
@@ -35,7 +36,7 @@ class TrainOptions:
     """What `uadx train` was asked for.
 
     image_size: height and width of the model's input, multiples of 16; None: as many pixels as 256 x 256, in the
-    proportions of the images.
+    proportions of the images; with tiles, that of a tile up to 256 x 256. tiling: None for whole images.
     """
 
     data: Path
@@ -45,6 +46,7 @@ class TrainOptions:
     seed: int = 0
     teacher: str = "default"
     device: str = "cpu"
+    tiling: Tiling | None = None
 
 
 class Progress:
@@ -74,13 +76,14 @@ def train(options: TrainOptions, progress: Progress) -> Manifest:
         work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{work} cannot be written", cause_text=str(error), hint="choose another --output") from error
-    height, width = options.image_size or fitting_size(folder)
-    dataset = read_good_images(folder, work / "images.npy", height, width, options.seed, progress.reading)
-    epochs = options.epochs or min(MOST_EPOCHS, math.ceil(IMAGES_SEEN / len(dataset.train)))
+    framing = Framing(*_size(options, folder), tiling=options.tiling)
+    dataset = read_good_images(folder, work / "images.npy", framing, by_seed(options.seed), progress.reading)
+    epochs = options.epochs or min(MOST_EPOCHS, math.ceil(IMAGES_SEEN / len(dataset.train.windows)))
     trainer = _trained(dataset, teacher, Recipe(epochs, options.seed), device, work, progress)
     progress.calibrating()
-    model = graph.build(teacher.weights, trainer.student_weights(), trainer.difficulties(), height, width)
-    manifest = _write(options, dataset, teacher, model, epochs, work)
+    networks = teacher.weights, trainer.student_weights()
+    model = graph.build(*networks, trainer.difficulties(), framing.height, framing.width)
+    manifest = _write(options, framing, dataset, teacher, model, epochs, work)
     shutil.rmtree(work)
     return manifest
 
@@ -88,15 +91,11 @@ def train(options: TrainOptions, progress: Progress) -> Manifest:
 def _trained(
     dataset: Dataset, teacher: TeacherWeights, recipe: Recipe, device: str, work: Path, progress: Progress
 ) -> Trainer:
-    trainer = Trainer(
-        _part(dataset, dataset.train, work / "train.npy"),
-        dataset.shown[dataset.train],
-        teacher.weights,
-        recipe,
-        device,
-    )
-    # a checkpoint belongs to these images, this split and this teacher; any other is left behind
-    key = f"{dataset.fingerprint[:16]}-{teacher.sha256[:16]}-{'x'.join(map(str, dataset.images.shape[1:3]))}"
+    train = dataset.train
+    trainer = Trainer(train.windows, train.shown, teacher.weights, recipe, device)
+    # a checkpoint belongs to these windows, this split and this teacher; any other is left behind
+    windows = "x".join(map(str, train.windows.shape[:3]))
+    key = f"{dataset.fingerprint[:16]}-{teacher.sha256[:16]}-{windows}"
     checkpoint = work / f"{key}.checkpoint"
     resumed = checkpoint.exists() and trainer.restore(checkpoint)
     progress.started(dataset, recipe.epochs, trainer.epoch if resumed else 0)
@@ -105,37 +104,33 @@ def _trained(
     return trainer
 
 
-def _part(dataset: Dataset, indices: NDArray[np.intp], path: Path) -> NDArray[np.uint8]:
-    """Some of the images as a memory map of their own, so that a batch is read and the set never held."""
-    _, height, width, channels = dataset.images.shape
-    part = new_images(path, (len(indices), height, width, channels))
-    for position, index in enumerate(indices):
-        part[position] = dataset.images[index]
-    return part
+def _size(options: TrainOptions, folder: Path) -> tuple[int, int]:
+    if options.image_size is not None:
+        return options.image_size
+    return fitting_size(folder) if options.tiling is None else size_of_tiles(options.tiling)
 
 
 def _write(
     options: TrainOptions,
+    framing: Framing,
     dataset: Dataset,
     teacher: TeacherWeights,
     model: bytes,
     epochs: int,
     work: Path,
 ) -> Manifest:
-    height, width = dataset.images.shape[1:3]
-    held_out = _part(dataset, dataset.held_out, work / "held_out.npy")
     exported = work / "stfpm.onnx"
     write_whole(exported, model)
-    shown = [(int(high), int(wide)) for high, wide in dataset.shown[dataset.held_out]]
-    found = calibrated(exported, held_out, shown, options.seed)
+    found = calibrated(exported, dataset.held_out, options.seed)
     manifest = Manifest(
         schema=SCHEMA,
         name=options.output.name.removesuffix(".zip"),
         created_by=f"uadx {__version__}",
         input=Input(
-            height=height,
-            width=width,
-            fit="letterbox",
+            height=framing.height,
+            width=framing.width,
+            fit=framing.fit,
+            tiling=framing.tiling,
             mean=tuple(reference.IMAGENET_MEAN.tolist()),
             std=tuple(reference.IMAGENET_STD.tolist()),
         ),
@@ -146,8 +141,8 @@ def _write(
         default_fpr=Calibration(found.scores["quantile"]).default_fpr(),
         teacher=Teacher(id=teacher.id, sha256=teacher.sha256),
         training=Training(
-            images=len(dataset.train),
-            held_out=tuple(dataset.digests[index][:16] for index in dataset.held_out),
+            images=len(dataset.train.digests),
+            held_out=tuple(digest[:16] for digest in dataset.held_out.digests),
             fingerprint=dataset.fingerprint,
             seed=options.seed,
             epochs=epochs,
@@ -156,12 +151,12 @@ def _write(
         ),
         files={},
     )
-    write_bundle(options.output, manifest, model, golden_vectors(model, held_out, options.seed))
+    write_bundle(options.output, manifest, model, golden_vectors(model, dataset.held_out.windows, options.seed))
     return manifest
 
 
 def golden_vectors(model: bytes, images: NDArray[np.uint8], seed: int) -> dict[str, NDArray[np.generic]]:
-    """Two held-out images, and noise that no product looks like, with the level maps of the float64 reference."""
+    """Two held-out windows, and noise that no product looks like, with the level maps of the float64 reference."""
     noise = np.random.default_rng(seed).integers(0, 256, (1, *images.shape[1:]), np.uint8)
     inputs = np.concatenate([images[:2], noise])
     teacher, student = (graph.trunk_weights(model, network) for network in ("teacher", "student"))

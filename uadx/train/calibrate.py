@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +13,18 @@ from numpy.typing import NDArray
 from uadx.api import ModelArtifact, Precision
 from uadx.devices.compiling import Request
 from uadx.devices.opened import open_model
+from uadx.images.framing import Cut
 from uadx.pipeline.batches import run_batch
 from uadx.scoring.familiarity import base_levels, base_range
-from uadx.scoring.fusion import FUSIONS, Fusion, LevelScale, Scoring, anomaly_maps, contents, image_scores, level_scales
+from uadx.scoring.fusion import FUSIONS, Fusion, LevelScale, Scoring, anomaly_maps, contents, level_scales
+from uadx.scoring.windows import highest_scores, joined
+from uadx.train.dataset import Part
 from uadx.train.trust import MOST, level_weights, pasted
 
 CHUNK = 64
-"""Maps fused at once: the product's have the input's size, too much for thousands."""
+"""Windows, at least, whose maps are fused at once: the product's have the input's size, too much for thousands."""
+SAMPLED = 512
+"""Held-out windows, at the most, on which the trust in the levels is found."""
 
 Maps = dict[str, NDArray[np.float32]]
 
@@ -36,7 +41,7 @@ class Calibrated:
 
 
 def scaled(maps: Maps, spoilt: Maps, shown: Sequence[tuple[int, int]], size: tuple[int, int]) -> Scoring:
-    """The scale of each level from the held-out images, and how far it is trusted from such with pasted defects.
+    """The scale of each level from the held-out windows, and how far it is trusted from such with pasted defects.
 
     shown: the part of each that shows its image, the held-out ones' first.
     """
@@ -50,20 +55,20 @@ def scaled(maps: Maps, spoilt: Maps, shown: Sequence[tuple[int, int]], size: tup
 
 
 def scales(maps: Maps, shown: Sequence[tuple[int, int]], size: tuple[int, int]) -> dict[str, LevelScale]:
-    """The scale of each level from the maps of the held-out images, all levels trusted alike."""
+    """The scale of each level from the maps of the held-out windows, all levels trusted alike."""
     return level_scales({name: contents(level, shown, size) for name, level in maps.items()})
 
 
-def calibrate(scoring: Scoring, maps: Maps, shown: Sequence[tuple[int, int]], size: tuple[int, int]) -> Calibrated:
-    """Calibrate on the level maps of the held-out good images.
+def calibrate(scoring: Scoring, maps: Maps, cuts: Sequence[Cut], size: tuple[int, int]) -> Calibrated:
+    """Calibrate on the level maps of the held-out good images, those of all windows of one after the other.
 
-    shown: the part of each that shows its image; size: the model's input; height and width in pixels.
+    cuts: where each image's windows lie; size: the model's input, height and width in pixels.
     """
     scores: dict[str, tuple[float, ...]] = {}
     peaks: dict[str, tuple[float, ...]] = {}
     base_ranges: dict[str, tuple[float, float]] = {}
     for fusion in FUSIONS:
-        fused = _fused(maps, scoring, fusion, shown, size)
+        fused = _fused(maps, scoring, fusion, cuts, size)
         scores[fusion] = tuple(sorted(fused["scores"]))
         peaks[fusion] = tuple(sorted(fused["peaks"]))
         if found := base_range(fused["bases"]):
@@ -72,28 +77,44 @@ def calibrate(scoring: Scoring, maps: Maps, shown: Sequence[tuple[int, int]], si
 
 
 def _fused(
-    maps: Maps, scoring: Scoring, fusion: Fusion, shown: Sequence[tuple[int, int]], size: tuple[int, int]
+    maps: Maps, scoring: Scoring, fusion: Fusion, cuts: Sequence[Cut], size: tuple[int, int]
 ) -> Mapping[str, list[float]]:
     values: dict[str, list[float]] = {"scores": [], "peaks": [], "bases": []}
-    for start in range(0, len(maps["level1"]), CHUNK):
-        chunk = {name: level[start : start + CHUNK] for name, level in maps.items()}
-        fused = contents(anomaly_maps(chunk, scoring, fusion, size), shown[start : start + CHUNK], size)
-        values["scores"] += image_scores(fused, scoring, fusion).tolist()
+    for windows, some in _chunks(cuts):
+        chunk = {name: level[windows] for name, level in maps.items()}
+        fused = joined(anomaly_maps(chunk, scoring, fusion, size), some, size)
+        values["scores"] += highest_scores(fused, some, size, scoring, fusion).tolist()
         values["peaks"] += [float(one.max()) for one in fused]
         values["bases"] += base_levels(fused).tolist()
     return values
 
 
-def calibrated(model: Path, held_out: NDArray[np.uint8], shown: Sequence[tuple[int, int]], seed: int) -> Calibrated:
-    """Run an exported graph on the held-out good images [N, H, W, 3], as they are and spoilt, and calibrate it.
+def _chunks(cuts: Sequence[Cut]) -> Iterator[tuple[slice, list[Cut]]]:
+    """Whole images with CHUNK windows or some more: which windows, and the images' cuts."""
+    start = end = 0
+    some: list[Cut] = []
+    for cut in cuts:
+        some.append(cut)
+        end += len(cut.corners)
+        if end - start >= CHUNK:
+            yield slice(start, end), some
+            start, some = end, []
+    if some:
+        yield slice(start, end), some
 
-    shown: the part of each that shows its image. seed: of the defects that are drawn.
+
+def calibrated(model: Path, held_out: Part, seed: int) -> Calibrated:
+    """Run an exported graph on the held-out good images, as they are and spoilt, and calibrate it.
+
+    seed: of the defects that are drawn.
     """
-    size = held_out.shape[1], held_out.shape[2]
-    spoilt, shown_spoilt = pasted(held_out, list(shown), seed)
-    maps = level_maps(model, held_out)
+    windows, shown = held_out.windows, [(int(high), int(wide)) for high, wide in held_out.shown]
+    size = windows.shape[1], windows.shape[2]
+    chosen = range(0, len(windows), -(-len(windows) // SAMPLED))
+    spoilt, shown_spoilt = pasted(windows[chosen], [shown[index] for index in chosen], seed)
+    maps = level_maps(model, windows)
     scoring = scaled(maps, level_maps(model, spoilt), [*shown, *shown_spoilt], size)
-    return calibrate(scoring, maps, shown, size)
+    return calibrate(scoring, maps, held_out.cuts, size)
 
 
 def level_maps(path: Path, images: NDArray[np.uint8], precision: Precision = "f32") -> Maps:

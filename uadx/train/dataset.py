@@ -1,60 +1,77 @@
-"""The good images of a product: found, decoded once, and split into what teaches and what calibrates."""
+"""The good images of a product: found, split into what teaches and what calibrates, decoded once."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import math
 import os
 import warnings
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from uadx.bundle.manifest import Training
 from uadx.errors import InputError, UadxWarning, UsageError
 from uadx.evaluation.layout import GOOD, mixture
-from uadx.images.decode import Limits, load
-from uadx.images.preprocess import Fitted, letterbox
+from uadx.images.decode import Limits, examine, load
+from uadx.images.framing import Cut, Framed, Framing
 from uadx.images.sources import Source, expand
 from uadx.pipeline.stream import staged
 from uadx.train.array_file import new_images
 
 MINIMUM_IMAGES = 5
-AREA = 256
-"""Side of the square that has as many pixels as a model is given by default."""
-GRAIN = 32
-LOOKED_AT = 25
-"""Images whose proportions are looked at."""
-NEARLY_SQUARE, MOST_OBLONG = math.log(1.15), math.log(8)
-"""Proportions taken for square, and the most oblong ones a model is given, as logarithms."""
 HELD_OUT = 0.2
+MOST_WINDOWS = 2_000
+"""Windows of all teaching images together: a student that sees 6,400 sees each a few times."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+Split = Callable[[Sequence[str]], NDArray[np.bool_]]
+"""Which images are held out, given their digests in ascending order."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of the images. digests: sha256 of each image's file. cuts: where each image's windows lie. windows: of all
+    of them, uint8 RGB [M, H, W, 3], a memory map; shown: int [M, 2], height and width of the part of each window that
+    shows its image. Of an image that teaches, some windows may be left out, then its cut has only those that are there.
+    """
+
+    digests: list[str]
+    cuts: list[Cut]
+    windows: NDArray[np.uint8]
+
+    @property
+    def shown(self) -> NDArray[np.intp]:
+        height, width = self.windows.shape[1:3]
+        return np.array([part for cut in self.cuts for part in cut.shown(height, width)], np.intp).reshape(-1, 2)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """images: uint8 RGB [N, H, W, 3] memory map; shown: int [N, 2], height and width of the part of each that shows its
-    image (see uadx.images.preprocess); digests: sha256 of each image's file, in the same order.
+    """train: what teaches; held_out: what calibrates, with all its windows. skipped: files that could not be read;
+    duplicates: files left out because their bytes are another's (a picture on both sides of the split would make the
+    calibration lie)."""
 
-    train, held_out: indices into all three. skipped: files that could not be read; duplicates: files left out because
-    their bytes are another's (a picture on both sides of the split would make the calibration lie).
-    """
-
-    images: NDArray[np.uint8]
-    shown: NDArray[np.intp]
-    digests: list[str]
-    train: NDArray[np.intp]
-    held_out: NDArray[np.intp]
+    train: Part
+    held_out: Part
     skipped: int
     duplicates: int
 
     @property
     def fingerprint(self) -> str:
         """sha256 over the sorted digests: the same images give the same fingerprint under any name."""
-        return hashlib.sha256("\n".join(sorted(self.digests)).encode()).hexdigest()
+        return fingerprint([*self.train.digests, *self.held_out.digests])
+
+
+def fingerprint(digests: Sequence[str]) -> str:
+    """sha256 over the sorted digests of some images."""
+    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
 
 
 def good_folder(data: Path) -> Path:
@@ -78,81 +95,63 @@ def good_folder(data: Path) -> Path:
     return folder
 
 
+def by_seed(seed: int) -> Split:
+    """20 % are held out, drawn by the seed. In the order of the digests, so that renaming the files changes nothing."""
+
+    def split(digests: Sequence[str]) -> NDArray[np.bool_]:
+        order = np.random.default_rng(seed).permutation(len(digests))
+        held_out = np.zeros(len(digests), bool)
+        held_out[order[: max(1, round(HELD_OUT * len(digests)))]] = True
+        return held_out
+
+    return split
+
+
+def again(training: Training, folder: Path) -> Split:
+    """The split of a training that was: its held-out images, by what the manifest knows of them.
+
+    It raises UsageError where one is missing.
+    """
+
+    def split(digests: Sequence[str]) -> NDArray[np.bool_]:
+        held_out = np.isin([digest[:16] for digest in digests], training.held_out)
+        if missing := len(training.held_out) - int(held_out.sum()):
+            raise UsageError(
+                f"{missing} of the {len(training.held_out)} images that were held out to calibrate this model are not "
+                f"in {folder}",
+                hint="--data names the folder that it was trained on, with the same files",
+            )
+        return held_out
+
+    return split
+
+
 def read_good_images(
     folder: Path,
     cache: Path,
-    height: int,
-    width: int,
-    seed: int,
+    framing: Framing,
+    split: Split,
     on_image: Callable[[int, int], None] = lambda done, total: None,
-    fit: Callable[[NDArray[np.uint8], int, int], Fitted] = letterbox,
 ) -> Dataset:
-    """Decode every image below folder into the memory map `cache`, and hold out 20 % by the seed.
+    """Decode every image below folder into the memory map `cache`.
 
     An image that cannot be read is skipped with a warning that names it. Raises UsageError below 5 good images.
     """
-    sources = sorted(expand(folder), key=lambda source: source.output)
-    images = new_images(cache, (len(sources), height, width, 3))
-    digests: list[str] = []
-    shown: list[tuple[int, int]] = []
-    seen: set[str] = set()
-    skipped = duplicates = 0
-
-    def read(source: Source) -> tuple[str, Fitted] | InputError:
-        try:
-            fitted = fit(load(source, Limits()), height, width)
-            return digest(source), fitted
-        except InputError as error:
-            return error
-
-    workers = os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool:
-
-        def start(source: Source) -> Future[tuple[str, Fitted] | InputError]:
-            return pool.submit(read, source)
-
-        for done, outcome in enumerate(staged(sources, start, 2 * workers), 1):
-            on_image(done, len(sources))
-            if isinstance(outcome, InputError):
-                warnings.warn(f"skipped: {outcome.message}", UadxWarning, stacklevel=2)
-                skipped += 1
-            elif outcome[0] in seen:
-                duplicates += 1
-            else:
-                images[len(digests)] = outcome[1].pixels
-                shown.append(outcome[1].content)
-                seen.add(outcome[0])
-                digests.append(outcome[0])
-    if len(digests) < MINIMUM_IMAGES:
-        raise UsageError(
-            f"{folder} holds {len(digests)} different readable images; training needs at least {MINIMUM_IMAGES}",
-            hint="bring more pictures of good parts: 20 are a start, 200 make a threshold for 2.5 % false alarms",
-        )
-    # in the order of the digests: renaming the files changes neither the split nor the training
-    ranked = np.argsort(np.array(digests))
-    order = np.random.default_rng(seed).permutation(len(digests))
-    count = max(1, round(HELD_OUT * len(digests)))
-    train, held_out = ranked[np.sort(order[count:])], ranked[np.sort(order[:count])]
-    parts = np.array(shown, np.intp)
-    return Dataset(images[: len(digests)], parts, digests, train, held_out, skipped, duplicates)
-
-
-def fitting_size(folder: Path) -> tuple[int, int]:
-    """The model's height and width for the images of a folder: AREA pixels in their typical proportions.
-
-    A part three times as wide as high gets a model of that shape, and no pixel is wasted on filling up.
-    """
-    sources = sorted(expand(folder), key=lambda source: source.output)
-    ratios = []
-    for source in sources[:: max(1, len(sources) // LOOKED_AT)]:
-        with contextlib.suppress(InputError):  # named when all images are read
-            height, width = load(source, Limits()).shape[:2]
-            ratios.append(math.log(width / height))
-    ratio = math.exp(float(np.clip(np.median(ratios), -MOST_OBLONG, MOST_OBLONG))) if ratios else 1.0
-    if abs(math.log(ratio)) < NEARLY_SQUARE:
-        ratio = 1.0
-    height, width = (max(GRAIN, round(side / GRAIN) * GRAIN) for side in (AREA / ratio**0.5, AREA * ratio**0.5))
-    return height, width
+    found = _Found(sorted(expand(folder), key=lambda source: source.output), framing)
+    if len(found.images) < MINIMUM_IMAGES:
+        raise _too_few(folder, len(found.images))
+    digests = sorted(found.images)
+    held_out = split(digests)
+    teaching = [digest for digest, held in zip(digests, held_out, strict=True) if not held]
+    calibrating = [digest for digest, held in zip(digests, held_out, strict=True) if held]
+    kept = _kept({digest: found.images[digest][1] for digest in teaching})
+    rows = sum(kept.values()) + sum(found.images[digest][1] for digest in calibrating)
+    windows = new_images(cache, (rows, framing.height, framing.width, 3))
+    reader = _Reader(found, framing, windows, kept, on_image)
+    train, rest = reader.read(teaching), reader.read(calibrating)
+    if (count := len(train.digests) + len(rest.digests)) < MINIMUM_IMAGES or not rest.digests:
+        raise _too_few(folder, count)
+    return Dataset(train, rest, found.skipped, found.duplicates)
 
 
 def digest(source: Source) -> str:
@@ -162,3 +161,99 @@ def digest(source: Source) -> str:
         return hashlib.sha256(source.data.read_bytes()).hexdigest()
     except OSError as error:
         raise InputError("unreadable", f"{source.label} cannot be read", cause_text=str(error)) from error
+
+
+def _too_few(folder: Path, count: int) -> UsageError:
+    return UsageError(
+        f"{folder} holds {count} different readable images; training needs at least {MINIMUM_IMAGES}",
+        hint="bring more pictures of good parts: 20 are a start, 200 make a threshold for 2.5 % false alarms",
+    )
+
+
+def _kept(counts: dict[str, int]) -> dict[str, int]:
+    """How many windows of each image teach: all, or of many so large images their share, one at least."""
+    share = min(1.0, MOST_WINDOWS / max(1, sum(counts.values())))
+    return {digest: max(1, math.floor(count * share)) for digest, count in counts.items()}
+
+
+class _Found:
+    """The different files that by their headers are images. images: by digest, the source and its count of windows."""
+
+    def __init__(self, sources: Sequence[Source], framing: Framing) -> None:
+        self.images: dict[str, tuple[Source, int]] = {}
+        self.skipped = self.duplicates = 0
+
+        def look(source: Source) -> tuple[str, int] | InputError:
+            try:
+                data, size = examine(source, Limits())
+                return hashlib.sha256(data).hexdigest(), framing.count(*size)
+            except InputError as error:
+                return error
+
+        for source, outcome in zip(sources, _in_threads(look, sources), strict=True):
+            if isinstance(outcome, InputError):
+                self.skip(outcome)
+            elif outcome[0] in self.images:
+                self.duplicates += 1
+            else:
+                self.images[outcome[0]] = (source, outcome[1])
+
+    def skip(self, error: InputError) -> None:
+        warnings.warn(f"skipped: {error.message}", UadxWarning, stacklevel=2)
+        self.skipped += 1
+
+
+class _Reader:
+    """Fills the memory map, part by part."""
+
+    def __init__(
+        self,
+        found: _Found,
+        framing: Framing,
+        windows: NDArray[np.uint8],
+        kept: dict[str, int],
+        on_image: Callable[[int, int], None],
+    ) -> None:
+        self._found, self._framing, self._windows, self._kept, self._on_image = found, framing, windows, kept, on_image
+        self._row = self._done = 0
+
+    def read(self, digests: Sequence[str]) -> Part:
+        """Decode these images; the windows of those that teach are drawn by their digests."""
+        first = self._row
+        read: list[str] = []
+        cuts: list[Cut] = []
+        for digest, outcome in zip(digests, _in_threads(self._decoded, digests), strict=True):
+            self._done += 1
+            self._on_image(self._done, len(self._found.images))
+            if isinstance(outcome, InputError):
+                self._found.skip(outcome)
+                continue
+            chosen = self._chosen(digest)
+            windows = outcome.windows
+            for index in chosen:
+                self._windows[self._row] = windows[index]
+                self._row += 1
+            read.append(digest)
+            cuts.append(Cut(outcome.cut.content, tuple(outcome.cut.corners[index] for index in chosen)))
+        return Part(read, cuts, self._windows[first : self._row])
+
+    def _decoded(self, digest: str) -> Framed | InputError:
+        source, count = self._found.images[digest]
+        try:
+            image = load(source, Limits())
+            if self._framing.count(*image.shape[:2]) != count:
+                raise InputError("unreadable", f"{source.label}: its header says another size than it has")
+            return self._framing(image)
+        except InputError as error:
+            return error
+
+    def _chosen(self, digest: str) -> list[int]:
+        count = self._found.images[digest][1]
+        order = np.random.default_rng(int(digest[:16], 16)).permutation(count)
+        return sorted(int(index) for index in order[: self._kept.get(digest, count)])
+
+
+def _in_threads(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+    workers = os.cpu_count() or 1
+    with ThreadPoolExecutor(workers) as pool:
+        yield from staged(items, lambda item: pool.submit(work, item), 2 * workers)
