@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-NEEDS_TORCH = {"train.md"}
+NEEDS_TORCH = {"train.md", "tiles.md"}
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def test_a_model_calibrated_for_tiles_cuts_images_into_them_unasked_and_finds_a_
     x, y = hole["regions"][0]["peak"]
     assert x > 300
     assert y > 300
-    overlays = sorted(path for path in tmp_path.rglob("*.png"))
+    overlays = sorted(path for path in tmp_path.rglob("*.jpg"))
     assert {cv2.imread(str(path)).shape for path in overlays} == {(600, 600, 3)}
 
 
