@@ -17,7 +17,9 @@ def test_the_engine_alone_and_files_to_results_are_measured(uadx, parts):
     assert done.code == 0
     (found,) = json.loads(done.out)
     assert found["label"] == "openvino:CPU (f32)"
-    assert (len(found["engine"]), len(found["whole"])) == (2, 2)
+    assert (len(found["engine"]), len(found["whole"]), len(found["rest"])) == (2, 2, 2)
+    around = sorted(1e3 * rest["core_seconds"] / rest["images"] for rest in found["rest"])
+    assert around[0] <= found["core_ms_around"] <= around[1]
     latency = found["latency_ms"]
     assert 0 < latency["p50"] <= latency["p95"] <= latency["p99"]
     ratios = sorted(whole["images"] / whole["seconds"] / (engine["images"] / engine["seconds"])

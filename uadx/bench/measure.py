@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from uadx.bench.engine import Timed, latencies, throughput
+from uadx.bench.instant import instant
 from uadx.bench.stages import stages
 from uadx.bench.startup import Started, start
 from uadx.errors import UsageError
@@ -28,12 +29,13 @@ SIDE = 300
 
 @dataclass
 class Figures:
-    """One device. engine, whole: a measurement for each round. latency: milliseconds of single images. stages:
-    core-milliseconds by stage. started: of a process of its own."""
+    """One device. engine, whole, rest: a measurement for each round, rest with an engine that answers at once. latency:
+    milliseconds of single images. stages: core-milliseconds by stage. started: of a process of its own."""
 
     label: str
     engine: list[Timed] = field(default_factory=list)
     whole: list[Timed] = field(default_factory=list)
+    rest: list[Timed] = field(default_factory=list)
     latency: list[float] = field(default_factory=list)
     stages: dict[str, float] = field(default_factory=dict)
     started: Started = field(init=False)
@@ -57,10 +59,8 @@ class Figures:
 
     @property
     def around(self) -> float:
-        """Core-milliseconds an image beside the engine's: the median of each round's difference."""
-        return statistics.median(
-            whole.core_ms - engine.core_ms for whole, engine in zip(self.whole, self.engine, strict=True)
-        )
+        """Core-milliseconds an image of all that is not the engine, the median of the rounds."""
+        return statistics.median(one.core_ms for one in self.rest)
 
     def percentile(self, percent: float) -> float:
         """Milliseconds that so many percent of single images take at most."""
@@ -112,6 +112,8 @@ def _round(
     many = max(len(sources), round(seconds * figures.engine[-1].rate))
     chosen = [sources[index % len(sources)] for index in range(many)]
     figures.whole.append(_whole(pipeline, chosen, output, formats))
+    with instant(inspector.opened, inspector.level_maps(golden[:1])):
+        figures.rest.append(_whole(pipeline, chosen, output, formats))
 
 
 def _whole(pipeline: Pipeline, sources: list[Source], output: Path, formats: Sequence[str]) -> Timed:
