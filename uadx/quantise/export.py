@@ -14,7 +14,6 @@ from uadx.bundle.manifest import Cost, Own, Training, Variant
 from uadx.bundle.reader import MODEL, Bundle
 from uadx.bundle.variants import write_with
 from uadx.bundle.writer import npz
-from uadx.errors import UsageError
 from uadx.evaluation.layout import find_test_set
 from uadx.images.preprocess import FITS
 from uadx.images.sources import Source, expand
@@ -22,7 +21,8 @@ from uadx.quantise import reference
 from uadx.quantise.cost import measure
 from uadx.quantise.graph import quantise
 from uadx.train.calibrate import Calibrated, calibrate, level_maps, scales
-from uadx.train.dataset import Dataset, digest, good_folder, read_good_images
+from uadx.train.dataset import good_folder, read_good_images
+from uadx.train.held_out import find_held_out, held_out_sources
 
 INT8, GOLDEN_INT8 = "stfpm.int8.onnx", "golden.int8.npz"
 RANGES = 100
@@ -47,7 +47,8 @@ def add_int8(bundle: Bundle, data: Path, output: Path, stage: Callable[[str], No
         dataset = read_good_images(
             folder, work / "images.npy", size.height, size.width, manifest.training.seed, fit=FITS[size.fit]
         )
-        held_out, others = _split(dataset, manifest.training, folder)
+        held_out = find_held_out(dataset.digests, manifest.training, folder)
+        others = [index for index in range(len(dataset.digests)) if index not in set(held_out)]
         stage("quantising")
         chosen = (others or held_out)[:: max(1, len(others or held_out) // RANGES)][:RANGES]
         model = quantise((bundle.path / MODEL).read_bytes(), np.array(dataset.images[chosen]))
@@ -87,21 +88,8 @@ def _calibrated(
     return calibrate(msgspec.structs.replace(bundle.manifest.scoring, levels=levels), maps, shown, size)
 
 
-def _split(dataset: Dataset, training: Training, folder: Path) -> tuple[list[int], list[int]]:
-    """Indices of the bundle's held-out images, and of the others."""
-    known = set(training.held_out)
-    held_out = [index for index, found in enumerate(dataset.digests) if found[:16] in known]
-    if missing := len(known) - len(held_out):
-        raise UsageError(
-            f"{missing} of the {len(known)} images that were held out to calibrate this model are not in {folder}",
-            hint="--data names the folder that it was trained on, with the same files",
-        )
-    return held_out, [index for index in range(len(dataset.digests)) if index not in set(held_out)]
-
-
 def _to_compare(data: Path, folder: Path, training: Training) -> tuple[Sequence[Source], bool]:
     """The images to compare both forms by, and whether they are labelled."""
     if folder != data and (data / "test").is_dir():
         return sorted(expand(find_test_set(data).images), key=lambda source: source.output), True
-    known = set(training.held_out)
-    return [source for source in expand(folder) if digest(source)[:16] in known], False
+    return held_out_sources(folder, training), False
