@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import click
 
-precision = click.option(
-    "--precision", type=click.Choice(["f32", "bf16", "f16", "int8", "auto"]), help="Default: f32; f16 on Ascend."
-)
+PRECISIONS = click.Choice(["f32", "bf16", "f16", "int8", "auto"])
+
+precision = click.option("--precision", type=PRECISIONS, help="Default: f32; f16 on Ascend.")
