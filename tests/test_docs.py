@@ -17,10 +17,11 @@ NEEDS_TORCH = {"train.md", "tiles.md"}
 
 @pytest.fixture
 def folder(product, tmp_path, monkeypatch):
-    """A working directory with `parts/` in MVTec layout and `photos_to_inspect/`."""
+    """A working directory with `parts/` in MVTec layout and `photos_to_inspect/`, and a cache of its own."""
     (tmp_path / "parts").symlink_to(product)
     (tmp_path / "photos_to_inspect").symlink_to(product / "test" / "good")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path
 
 

@@ -34,6 +34,7 @@ Array: TypeAlias = "NDArray[np.generic[Any]]"
 
 Maturity: TypeAlias = Literal["verified", "unverified"]
 Precision: TypeAlias = Literal["f32", "bf16", "f16", "int8", "auto"]
+Hint: TypeAlias = Literal["latency", "throughput"]
 
 hookspec = pluggy.HookspecMarker("uadx")
 hookimpl = pluggy.HookimplMarker("uadx")
@@ -137,7 +138,7 @@ class CompileOptions:
 
     precision: Precision = "f32"
     max_batch: int = 1
-    hint: Literal["latency", "throughput"] = "throughput"
+    hint: Hint = "throughput"
     threads: int | None = None
 
 

@@ -213,8 +213,8 @@ def test_create_pipeline_refuses_what_it_does_not_know(tmp_path):
         create_pipeline(treshold=1.0)
     with pytest.raises(UsageError, match="there is no pipeline 'ocr'"):
         create_pipeline("ocr")
-    with pytest.raises(UsageError, match="enable_hpi is not available in this version"):
-        create_pipeline(enable_hpi=True)
+    with pytest.raises(UsageError, match=r"`enable_hpi` \(--hpi\) runs what was measured, and no fallback"):
+        create_pipeline(enable_hpi=True, fallback="cpu")
 
 
 def test_a_closed_pipeline_says_so(good_image):

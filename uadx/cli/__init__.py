@@ -22,6 +22,7 @@ COMMANDS = {
     "devices": ("uadx.cli.devices", "List what can be typed after --device here, and why not the rest."),
     "verify": ("uadx.cli.verify", "Check that a device repeats a model's golden vectors."),
     "bench": ("uadx.cli.bench", "Measure how fast a model runs here."),
+    "tune": ("uadx.cli.tune", "Measure which backend, precision and batch size is fastest here, for run --hpi."),
     "export": ("uadx.cli.export", "Add a form of the model that a vendor's runtime takes, such as an .om."),
     "config": ("uadx.cli.config", "Write a pipeline configuration file."),
     "demo": ("uadx.cli.demo", "Make pictures of a demo product, inspect them, show the results."),

@@ -11,9 +11,9 @@ from uadx.errors import UsageError
 if TYPE_CHECKING:
     from uadx.images.framing import Tiling
 
-precision = click.option(
-    "--precision", type=click.Choice(["f32", "bf16", "f16", "int8", "auto"]), help="Default: f32; f16 on Ascend."
-)
+PRECISIONS = click.Choice(["f32", "bf16", "f16", "int8", "auto"])
+
+precision = click.option("--precision", type=PRECISIONS, help="Default: f32; f16 on Ascend.")
 
 tile = click.option(
     "--tile",

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from uadx.cli import options
-from uadx.cli.progress import shown_progress, shown_warnings
+from uadx.cli.progress import shown_progress, shown_stages, shown_warnings
 from uadx.errors import EXIT_ANOMALIES, EXIT_INPUTS_FAILED, UsageError
 from uadx.output.formats import DEFAULT_FORMATS, FORMATS
 
 if TYPE_CHECKING:
     from uadx.output.run_folder import Counts
     from uadx.pipeline.config import PipelineConfig
+    from uadx.pipeline.pipeline import Pipeline
 
 
 class FormatList(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.4
@@ -80,6 +81,13 @@ def _folder(ctx: click.Context, param: click.Parameter, value: str) -> Path:
     "--fpr",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Share of good images that may be called NG, such as 0.01.",
+)
+@click.option(
+    "--hpi/--no-hpi",
+    "--use_hpip",
+    "enable_hpi",
+    default=None,
+    help="Run what is fastest here within the other options, as uadx tune measures it. Default: --no-hpi.",
 )
 @click.option("--batch-size", type=click.IntRange(1), help="Images per inference. Default: what suits the device.")
 @click.option("--workers", type=click.IntRange(1), help="Threads that decode, score and draw. Default: one per core.")
@@ -161,11 +169,10 @@ def _inspect(asked: _Asked) -> Counts:
     from uadx.cli.run_report import Report
     from uadx.images.sources import expand
     from uadx.output.runner import run
-    from uadx.pipeline.pipeline import Pipeline
 
     what, config = _request(asked)
     sources = expand(what, recursive=asked.recursive)
-    with shown_warnings(), Pipeline(config) as opened, shown_progress("inspecting", asked.quiet) as advance:
+    with shown_warnings(), _opened(config) as opened, shown_progress("inspecting", asked.quiet) as advance:
         report = Report(opened, asked.quiet, advance)
         try:
             summary = run(
@@ -192,7 +199,6 @@ def _watch(asked: _Asked) -> Counts:
     from uadx.images.watch import HotFolder
     from uadx.output.hot_folder import HotRunFolder
     from uadx.output.runner import run
-    from uadx.pipeline.pipeline import Pipeline
 
     if "jsonl" not in asked.formats:
         raise UsageError("--watch keeps its results in results.jsonl", hint="let --format have jsonl")
@@ -201,7 +207,7 @@ def _watch(asked: _Asked) -> Counts:
         config = config.override(batch_size=1)  # a part must not wait until the next ones fill a batch
     with shown_warnings(), ExitStack() as stack:
         folder = HotFolder(what, asked.recursive, stack.enter_context(stopped_by_signals()))
-        opened = stack.enter_context(Pipeline(config))
+        opened = stack.enter_context(_opened(config))
         report = Report(opened, asked.quiet, lambda done: None, each=True)
         if not asked.quiet:
             click.echo(f"watching {what}; Ctrl-C ends it", err=True)
@@ -211,6 +217,16 @@ def _watch(asked: _Asked) -> Counts:
         )  # fmt: skip
         report.end(summary, asked.output, rate=False)
     return summary.counts
+
+
+def _opened(config: PipelineConfig) -> Pipeline:
+    """The pipeline; what is fastest here may first have to be measured."""
+    from uadx.pipeline.pipeline import Pipeline
+
+    if not config.enable_hpi:
+        return Pipeline(config)
+    with shown_stages() as stage:
+        return Pipeline(config, stage)
 
 
 def _request(asked: _Asked) -> tuple[str, PipelineConfig]:

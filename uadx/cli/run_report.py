@@ -34,9 +34,11 @@ class Report:
             return
         if opened.config.model is None:
             click.echo(NO_MODEL, err=True)
+        if opened.fastest is not None:
+            click.echo(f"hpi: {opened.fastest}", err=True)
         for skipped in self._device.skipped:
             click.echo(f"skipped for {self._device.requested}: {skipped}", err=True)
-        if self._device.requested == "auto":
+        if self._device.requested == "auto" and opened.fastest is None:
             click.echo(f"auto: {self._device.label}", err=True)
 
     def add(self, result: Result) -> None:

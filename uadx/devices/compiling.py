@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from uadx.api import CompiledModel, CompileOptions, DeviceRef, ModelArtifact, Placement, Precision
+from uadx.api import CompiledModel, CompileOptions, DeviceRef, Hint, ModelArtifact, Placement, Precision
 from uadx.contract import misfit, plugin_code
 from uadx.devices.placement import check_placement
 from uadx.devices.resolve import Located
@@ -15,11 +15,13 @@ from uadx.plugins import Plugins
 
 @dataclass(frozen=True)
 class Request:
-    """What is to run. artifacts: forms of the same model. precision: None for the backend's default."""
+    """What is to run. artifacts: forms of the same model. precision: None for the backend's default. max_batch, hint:
+    as in CompileOptions."""
 
     artifacts: Sequence[ModelArtifact]
     precision: Precision | None = None
     max_batch: int = 1
+    hint: Hint = "throughput"
 
 
 def compile_for(
@@ -30,7 +32,7 @@ def compile_for(
     Raises UnavailableError where the backend takes none of the forms, PluginError, CompileError, PlacementError.
     """
     name, spec = located.name, located.spec
-    options = CompileOptions(request.precision or spec.default_precision, request.max_batch)
+    options = CompileOptions(request.precision or spec.default_precision, request.max_batch, request.hint)
     fitting = [artifact for artifact in request.artifacts if artifact.format in spec.formats]
     if not fitting:
         formats = " and ".join(dict.fromkeys(artifact.format for artifact in request.artifacts))

@@ -74,7 +74,7 @@ class Resolver:
         skipped: list[Skipped] = []
         for candidate in self.candidates():
             try:
-                return use(self._locate(candidate)), tuple(skipped)
+                return use(self.locate(candidate)), tuple(skipped)
             except (UnavailableError, PluginError) as error:
                 if isinstance(error, PluginError):
                     if candidate.kind is None:
@@ -97,18 +97,8 @@ class Resolver:
                 for kind in self.devices.auto:
                     yield from self.candidates(KindDevice(kind))
 
-    def _read(self, device: str | None) -> tuple[str, Device]:
-        text, origin = device, ""
-        if text is None and (text := os.environ.get(ENVIRONMENT) or None) is not None:
-            origin = f"{ENVIRONMENT}: "
-        if text is None:
-            text, origin = self.devices.default, f"{self.devices.sources[-1]}: default: "
-        try:
-            return text, parse(text, self.devices.names, {*self.plugins.names, *self.devices.backends})
-        except DeviceSyntaxError as error:
-            raise DeviceSyntaxError(origin + error.message, hint=error.hint) from None
-
-    def _locate(self, candidate: Candidate) -> Located:
+    def locate(self, candidate: Candidate) -> Located:
+        """The backend of a candidate, opened, and its devices. Raises UnavailableError, PluginError, ConfigError."""
         name = candidate.backend
         spec = self.plugins.spec(name)
         if candidate.kind is not None and (spec.simulated or candidate.kind not in spec.kinds):
@@ -120,6 +110,17 @@ class Resolver:
         except UnavailableError as error:
             error.hint = error.hint or self.plugins.explain(name, error)
             raise
+
+    def _read(self, device: str | None) -> tuple[str, Device]:
+        text, origin = device, ""
+        if text is None and (text := os.environ.get(ENVIRONMENT) or None) is not None:
+            origin = f"{ENVIRONMENT}: "
+        if text is None:
+            text, origin = self.devices.default, f"{self.devices.sources[-1]}: default: "
+        try:
+            return text, parse(text, self.devices.names, {*self.plugins.names, *self.devices.backends})
+        except DeviceSyntaxError as error:
+            raise DeviceSyntaxError(origin + error.message, hint=error.hint) from None
 
     def _instead(self) -> str | None:
         """Another device to name, where the default was not what failed."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from uadx.api import Precision
+from uadx.api import Hint, Precision
 from uadx.errors import ConfigError
 from uadx.images.framing import Tiling
 from uadx.scoring.fusion import Fusion
@@ -34,8 +34,9 @@ class PipelineConfig(Struct, frozen=True, forbid_unknown_fields=True):
     model: bundle path, or "default". device: a device string. batch_size: images per inference. workers: threads
     that decode, score and draw. threshold: an image score; fpr: a false-alarm rate instead. fusion: `quantile`, or
     `product` for the paper's formula. fallback: the device to use where `device` cannot be used; strict: refuse any
-    fallback. verify: let the device repeat a golden vector before it is used. devices_file: a devices.yaml.
-    max_pixels, url_timeout: limits on inputs, in pixels and seconds.
+    fallback. hint: how the device is to work, see uadx.api.CompileOptions. enable_hpi: run what was measured to be
+    fastest here, see uadx.tune. verify: let the device repeat a golden vector before it is used. devices_file: a
+    devices.yaml. max_pixels, url_timeout: limits on inputs, in pixels and seconds.
     """
 
     model: str | None = None
@@ -52,6 +53,8 @@ class PipelineConfig(Struct, frozen=True, forbid_unknown_fields=True):
     strict: bool = False
     verify: bool = True
     devices_file: str | None = None
+    hint: Hint | None = None
+    enable_hpi: bool = False
     max_pixels: _PositiveInt = 200_000_000
     url_timeout: Annotated[float, Meta(gt=0)] = 10.0
 
@@ -64,6 +67,8 @@ class PipelineConfig(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("`overlap` says how far tiles overlap: give `tile` too")
         if self.strict and self.fallback is not None:
             raise ValueError(f"`strict` forbids the fallback {self.fallback!r}")
+        if self.enable_hpi and self.fallback is not None:
+            raise ValueError(f"`enable_hpi` (--hpi) runs what was measured, and no fallback such as {self.fallback!r}")
 
     @property
     def tiling(self) -> Tiling | None:
@@ -116,6 +121,8 @@ Pipeline:
   overlap: null       # share of a tile that the next one shows too; null: 0.25
   fallback: null      # the device to use where `device` cannot be used; never chosen unasked
   strict: false       # true: a fallback, here or on the command line, is an error
+  hint: null          # throughput: several requests side by side; latency: one after the other; null: throughput
+  enable_hpi: false   # true: run what `uadx tune` measures to be fastest here, within the keys above
   verify: true        # the device repeats one of the model's golden vectors before it is used
   devices_file: null  # a devices.yaml; null: UADX_DEVICES, else the user's, else the shipped one
   max_pixels: 200000000

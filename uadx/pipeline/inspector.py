@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from uadx.api import Hint
 from uadx.bundle.reader import Bundle
 from uadx.contract import plugin_code, words
 from uadx.devices.compiling import Request
@@ -32,6 +33,8 @@ from uadx.pipeline.windows import Complete, Inferred, Item, Window, regrouped, w
 from uadx.result import Result
 from uadx.scoring.calibration import Thresholds
 
+HINT: Hint = "throughput"
+"""Where the configuration says none."""
 RUNNING = "running the model"
 """The stage of an InferenceError."""
 
@@ -98,6 +101,7 @@ class Inspector:
             "device": self.opened.used,
             "precision": self.opened.precision,
             "batch_size": self.batch_size,
+            "hint": self.config.hint or HINT,
             "max_pixels": self.config.max_pixels,
             "tiles": None if self._framing.tiling is None else msgspec.to_builtins(self._framing.tiling),
         }
@@ -185,7 +189,7 @@ class Inspector:
 def _open(bundle: Bundle, config: PipelineConfig) -> OpenedModel:
     """The model on its devices, each of which repeats the bundle's first golden vector unless `verify` is off."""
     opened = open_model(
-        Request(bundle.artifacts, config.precision, config.batch_size or 8),
+        Request(bundle.artifacts, config.precision, config.batch_size or 8, config.hint or HINT),
         config.device,
         fallback=config.fallback,
         devices_file=None if config.devices_file is None else Path(config.devices_file),

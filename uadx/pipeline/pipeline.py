@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from uadx.bundle.reader import open_bundle
 from uadx.errors import InferenceError, UsageError
@@ -14,14 +15,29 @@ from uadx.pipeline.config import NAME, ConfigFile, PipelineConfig, load_config
 from uadx.pipeline.inspector import Inspector
 from uadx.result import Result
 
+if TYPE_CHECKING:
+    from uadx.tune.fastest import Fastest
+
 
 class Pipeline:
-    """An opened model on a device. A context manager; close() may be called twice."""
+    """An opened model on a device. A context manager; close() may be called twice.
 
-    def __init__(self, config: PipelineConfig) -> None:
-        self.config = config
+    config: what runs. fastest: where that was measured (`enable_hpi`) and not asked for, else None.
+    """
+
+    def __init__(self, config: PipelineConfig, stage: Callable[[str], None] = lambda what: None) -> None:
+        """stage: is told what is being done, where that takes long."""
         self.bundle = open_bundle(config.model)
+        self.fastest: Fastest | None = None
+        if config.enable_hpi:
+            from uadx.tune.fastest import fastest
+
+            self.fastest = fastest(self.bundle, config, stage)
+            config = self.fastest.config
+        self.config = config
         self.inspector = Inspector(self.bundle, config)
+        if self.fastest is not None:
+            self.inspector.opened.requested = self.fastest.requested
         self._closed = False
 
     def predict(
@@ -84,20 +100,17 @@ def create_pipeline(
     pipeline: str | os.PathLike[str] = NAME,
     device: str | None = None,
     model: str | os.PathLike[str] | None = None,
-    enable_hpi: bool = False,
+    enable_hpi: bool | None = None,
     **settings: object,
 ) -> Pipeline:
     """Open the anomaly-detection pipeline: "anomaly_detection", or a configuration file (see `uadx config`).
 
     device: a device string such as "cpu", "gpu:0", "openvino:CPU". model: a bundle; default: the demo product's.
+    enable_hpi: run the backend, precision and batch size that are fastest here, as `uadx tune` measures them; device
+    and settings say among which. Measured once a machine, for half a minute, and remembered.
     settings: any key of the file's `Pipeline`, such as threshold=..., fpr=..., batch_size=..., workers=....
     Explicit arguments beat the file. Raises UsageError, BundleError, UnavailableError, CompileError, PlacementError.
     """
-    if enable_hpi:
-        raise UsageError(
-            "enable_hpi is not available in this version",
-            hint="leave it out; name the device and precision yourself: create_pipeline(device=..., precision=...)",
-        )
     if unknown := sorted(set(settings) - set(PipelineConfig.__struct_fields__)):
         raise UsageError(
             f"create_pipeline has no argument {unknown[0]!r}",
@@ -106,7 +119,8 @@ def create_pipeline(
     if not isinstance(model, (str, os.PathLike, type(None))):
         raise UsageError(f"model is {model!r}, not a path", hint="a bundle that `uadx train` wrote: model='my_model'")
     model = None if model is None else os.fspath(model)
-    return Pipeline(find_config(pipeline).Pipeline.override(device=device, model=model, **settings))
+    config = find_config(pipeline).Pipeline.override(device=device, model=model, enable_hpi=enable_hpi, **settings)
+    return Pipeline(config)
 
 
 def find_config(pipeline: str | os.PathLike[str]) -> ConfigFile:

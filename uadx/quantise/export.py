@@ -19,7 +19,8 @@ from uadx.quantise import reference
 from uadx.quantise.cost import measure
 from uadx.quantise.graph import quantise
 from uadx.train.calibrate import Calibrated, calibrate, level_maps, scales
-from uadx.train.dataset import Part, again, digest, good_folder, read_good_images
+from uadx.train.dataset import Part, good_folder, read_good_images
+from uadx.train.held_out import again, held_out_sources
 
 INT8, GOLDEN_INT8 = "stfpm.int8.onnx", "golden.int8.npz"
 RANGES = 100
@@ -85,5 +86,4 @@ def _to_compare(data: Path, folder: Path, training: Training) -> tuple[Sequence[
     """The images to compare both forms by, and whether they are labelled."""
     if folder != data and (data / "test").is_dir():
         return sorted(expand(find_test_set(data).images), key=lambda source: source.output), True
-    known = set(training.held_out)
-    return [source for source in expand(folder) if digest(source)[:16] in known], False
+    return held_out_sources(folder, training), False

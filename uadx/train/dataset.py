@@ -15,7 +15,6 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from uadx.bundle.manifest import Training
 from uadx.errors import InputError, UadxWarning, UsageError
 from uadx.evaluation.layout import GOOD, mixture
 from uadx.images.decode import Limits, examine, load
@@ -102,25 +101,6 @@ def by_seed(seed: int) -> Split:
         order = np.random.default_rng(seed).permutation(len(digests))
         held_out = np.zeros(len(digests), bool)
         held_out[order[: max(1, round(HELD_OUT * len(digests)))]] = True
-        return held_out
-
-    return split
-
-
-def again(training: Training, folder: Path) -> Split:
-    """The split of a training that was: its held-out images, by what the manifest knows of them.
-
-    It raises UsageError where one is missing.
-    """
-
-    def split(digests: Sequence[str]) -> NDArray[np.bool_]:
-        held_out = np.isin([digest[:16] for digest in digests], training.held_out)
-        if missing := len(training.held_out) - int(held_out.sum()):
-            raise UsageError(
-                f"{missing} of the {len(training.held_out)} images that were held out to calibrate this model are not "
-                f"in {folder}",
-                hint="--data names the folder that it was trained on, with the same files",
-            )
         return held_out
 
     return split
