@@ -20,6 +20,7 @@ from rtsp_server import RtspServer
 
 from uadx import create_pipeline
 from uadx.errors import InputError, UsageError
+from uadx.images import camera as camera_module
 from uadx.images import live as live_module
 from uadx.images.video import frames_to_come
 from uadx.output.run_folder import RunFolder
@@ -431,6 +432,17 @@ def test_a_camera_that_is_not_there_says_so(uadx, tmp_path):
         assert "(tried with " in run.err
 
 
+def test_a_camera_by_its_number_gives_results_with_its_name(uadx, write_video, tmp_path, monkeypatch):
+    """A video stands in for the device, and ends as one that is unplugged."""
+    video = str(write_video())
+    monkeypatch.setattr(camera_module, "open_capture", lambda target: cv2.VideoCapture(video))
+    run = uadx("run", "--input", "0", "--output", tmp_path / "out", "--max-frames", "3")
+    assert run.code == 0, run.err
+    found = lines(tmp_path / "out")
+    assert [line["input_path"] for line in found] == [f"camera:0#{line['frame']['captured_at']}" for line in found]
+    assert len(list((tmp_path / "out" / "overlay" / "camera_0").glob("*.jpg"))) == 3
+
+
 def test_a_password_is_used_and_never_shown(uadx, serve, tmp_path):
     server = serve(user_password="admin:s3cret", only=HOLE)
     address = server.url.replace("//", "//admin:s3cret@")
@@ -478,3 +490,22 @@ def test_from_python_leaving_a_live_stream_lets_go_of_it(serve):
         with pytest.raises(InputError) as refused:
             pipeline.predict(63)
         assert refused.value.kind == "unreachable"
+
+
+def test_a_stream_that_stands_still_is_connected_to_again(pictures, tmp_path, uadx, monkeypatch):
+    for module in (live_module, camera_module):
+        monkeypatch.setattr(module, "TIMEOUT", 1.5)
+    stuck = threading.Event()
+    picture = cv2.resize(pictures[0], (304, 304))
+
+    def stuck_once(n):
+        if n == 40 and not stuck.is_set():
+            stuck.set()
+            time.sleep(PATIENCE)
+        return picture
+
+    with RtspServer(stuck_once) as server:
+        run = uadx("run", "--input", server.url, "--output", tmp_path / "out", "--fps", "1", "--max-frames", "5")
+    assert run.code == 0, run.err
+    assert stuck.is_set()
+    assert f"warning: {server.url} is back" in run.err

@@ -268,7 +268,7 @@ def _url(text: str) -> Source:
     if address.scheme in ("rtsp", "rtsps"):
         raise InputError(
             "unsupported",
-            f"{address.hostname}: a live stream is no image (http or https), but a whole input of `uadx run`",
+            f"{address.hostname}: a live stream must be the only input of a run; images come by http or https",
         )
     if "@" in address.netloc:
         raise InputError("unsupported", f"{address.hostname}: addresses with a user name are not supported")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Generator, Iterator
+from concurrent.futures import CancelledError
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -99,7 +100,7 @@ class Pipeline:
                 for result in self.inspector.inspect(sources, thresholds, batch_size):
                     yield result
                     result.release()
-            except (RuntimeError, InferenceError) as error:
+            except (RuntimeError, CancelledError, InferenceError) as error:
                 if not self._closed:
                     raise
                 raise UsageError("the pipeline was closed before all its results were taken") from error
