@@ -7,6 +7,7 @@ import shlex
 from importlib.util import find_spec
 from pathlib import Path
 
+import cv2
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -17,9 +18,15 @@ NEEDS_TORCH = {"train.md", "tiles.md"}
 
 @pytest.fixture
 def folder(product, tmp_path, monkeypatch):
-    """A working directory with `parts/` in MVTec layout and `photos_to_inspect/`, and a cache of its own."""
+    """A folder with `parts/` in MVTec layout, `photos_to_inspect/`, the video `line.mp4` and a cache of its own."""
     (tmp_path / "parts").symlink_to(product)
     (tmp_path / "photos_to_inspect").symlink_to(product / "test" / "good")
+    pictures = [cv2.imread(str(path)) for path in sorted(product.glob("test/*/*.png"))]
+    height, width = pictures[0].shape[:2]
+    video = cv2.VideoWriter(str(tmp_path / "line.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 4, (width, height))
+    for picture in pictures:
+        video.write(picture)
+    video.release()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path

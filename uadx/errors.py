@@ -120,10 +120,11 @@ class InferenceError(UadxError):
 
 
 class InputError(UadxError):
-    """One input that cannot be inspected. It becomes a result with `error` and never ends a run.
+    """One input that cannot be inspected. It becomes a result with `error` and never ends a run; it is raised where
+    a live stream, which is the whole input, cannot be opened.
 
     kind: a stable snake_case word for programs: not_found, empty, unreadable, not_an_image, truncated,
-    too_large, too_small, animated, fetch_failed, timeout, unsupported.
+    too_large, too_small, animated, fetch_failed, timeout, unsupported, not_a_video, unreachable.
     """
 
     exit_code = EXIT_INPUTS_FAILED

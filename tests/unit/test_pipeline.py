@@ -105,7 +105,7 @@ def test_arguments_are_checked_when_predict_is_called(pipeline, tmp_path):
     with pytest.raises(UsageError, match="does not exist"):
         pipeline.predict(tmp_path / "nowhere.png")
     with pytest.raises(UsageError, match="cannot inspect a"):
-        pipeline.predict(42)
+        pipeline.predict(4.2)
     with pytest.raises(ConfigError, match="batch_size"):
         pipeline.predict([np.zeros((8, 8), np.uint8)], batch_size=0)
     with pytest.raises(UsageError, match="no image"):

@@ -27,7 +27,9 @@ def shown_progress(what: str, quiet: bool) -> Iterator[Callable[..., None]]:
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         TextColumn("{task.fields[note]}"),
     )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    # where stdout goes to a pipe, what is printed meanwhile must go there, and not above the bar
+    screen = sys.stdout.isatty()
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=screen) as bar:
         task = bar.add_task(what, total=None, note="")
 
         def advance(done: int, total: int | None = None, note: str = "") -> None:

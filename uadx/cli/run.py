@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from uadx.cli import options
-from uadx.cli.progress import shown_progress, shown_stages, shown_warnings
+from uadx.cli.progress import shown_progress, shown_warnings
+from uadx.cli.run_streams import Choice, inspect_live
 from uadx.errors import EXIT_ANOMALIES, EXIT_INPUTS_FAILED, UsageError
 from uadx.output.formats import DEFAULT_FORMATS, FORMATS
 
 if TYPE_CHECKING:
     from uadx.output.run_folder import Counts
     from uadx.pipeline.config import PipelineConfig
-    from uadx.pipeline.pipeline import Pipeline
 
 
 class FormatList(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.4
@@ -45,7 +45,12 @@ def _folder(ctx: click.Context, param: click.Parameter, value: str) -> Path:
 
 @click.command()
 @click.option(
-    "--input", "-i", "inputs", metavar="WHAT", multiple=True, help="File, directory, glob, URL, list file (.txt) or -."
+    "--input",
+    "-i",
+    "inputs",
+    metavar="WHAT",
+    multiple=True,
+    help="File, directory, glob, URL, list file (.txt), video, camera:0, rtsp:// or -.",
 )
 @click.option(
     "--model",
@@ -103,6 +108,10 @@ def _folder(ctx: click.Context, param: click.Parameter, value: str) -> Path:
 @click.option("--pipeline", metavar="NAME|FILE", help="A configuration file; explicit options beat it.")
 @click.option("--resume", is_flag=True, help="Go on with a run that was killed.")
 @click.option("--watch", is_flag=True, help="Take files as they come into the folder --input, until stopped by Ctrl-C.")
+@click.option(
+    "--fps", type=click.FloatRange(0, min_open=True), metavar="N", help="Frames of each second of a video or camera."
+)
+@click.option("--max-frames", type=click.IntRange(1), help="End after so many frames of a video or camera.")
 @click.option("--fail-on-anomaly", is_flag=True, help="Exit with 10 where an image is NG.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 @click.option("--get_pipeline_config", "get_config", metavar="NAME", hidden=True)
@@ -115,6 +124,8 @@ def command(
     pipeline: str | None,
     resume: bool,
     watch: bool,
+    fps: float | None,
+    max_frames: int | None,
     fail_on_anomaly: bool,
     quiet: bool,
     get_config: str | None,
@@ -127,6 +138,7 @@ def command(
     uadx run --model my_model --input photos/
     uadx run --model my_model --input 'line1/**/*.png' --format jsonl,csv,mask --fpr 0.005
     uadx run --model my_model --input dropped_by_the_camera/ --watch
+    uadx run --model my_model --input rtsp://camera.local/line1 --format jsonl
 
     Exit codes: 0 done; 8 done, but some inputs could not be read; 10 anomalies found and --fail-on-anomaly;
     2 usage; 3 plugin; 4 device; 5 model; 6 placement; 7 inference.
@@ -140,7 +152,8 @@ def command(
         raise UsageError(
             f"--input is given {len(inputs)} times", hint="name a folder or a glob, or write the names into a list.txt"
         )
-    asked = _Asked(inputs[0] if inputs else None, pipeline, output, formats, recursive, resume, quiet, settings)
+    choice = Choice(fps, max_frames)
+    asked = Asked(inputs[0] if inputs else None, pipeline, output, formats, recursive, resume, quiet, settings, choice)
     counts = _watch(asked) if watch else _inspect(asked)
     if counts.errors:
         from uadx.plural import counted
@@ -152,7 +165,7 @@ def command(
 
 
 @dataclass(frozen=True)
-class _Asked:
+class Asked:
     """What the command line says. input_: None where the configuration file names it."""
 
     input_: str | None
@@ -163,24 +176,31 @@ class _Asked:
     resume: bool
     quiet: bool
     settings: dict[str, Any]
+    choice: Choice
 
 
-def _inspect(asked: _Asked) -> Counts:
+def _inspect(asked: Asked) -> Counts:
+    from uadx.cli.opening import opened_for
     from uadx.cli.run_report import Report
+    from uadx.images.camera import find_camera
     from uadx.images.sources import expand
     from uadx.output.runner import run
 
     what, config = _request(asked)
-    sources = expand(what, recursive=asked.recursive)
-    with shown_warnings(), _opened(config) as opened, shown_progress("inspecting", asked.quiet) as advance:
-        report = Report(opened, asked.quiet, advance)
+    if camera := find_camera(what):
+        return inspect_live(asked, camera, config)
+    asked.choice.check(what)
+    sources = expand(what, recursive=asked.recursive, read_video=asked.choice.read_video)
+    with shown_warnings(), opened_for(config) as opened, shown_progress("inspecting", asked.quiet) as advance:
+        total = None if asked.resume else asked.choice.expected(what)
+        report = Report(opened, asked.quiet, lambda done: advance(done, total))
         try:
             summary = run(
                 opened,
                 sources,
                 asked.output,
                 asked.formats,
-                what=what,
+                what=f"{what}{asked.choice.words}",
                 recursive=asked.recursive,
                 resume=asked.resume,
                 on_result=report.add,
@@ -192,23 +212,27 @@ def _inspect(asked: _Asked) -> Counts:
     return summary.counts
 
 
-def _watch(asked: _Asked) -> Counts:
+def _watch(asked: Asked) -> Counts:
     """The same for a folder that fills, until a signal; --resume is what it does anyway."""
+    from uadx.cli.opening import opened_for
     from uadx.cli.run_report import Report
     from uadx.cli.stopping import stopped_by_signals
+    from uadx.images.camera import find_camera
     from uadx.images.watch import HotFolder
     from uadx.output.hot_folder import HotRunFolder
     from uadx.output.runner import run
+    from uadx.pipeline.pipeline import one_by_one
 
     if "jsonl" not in asked.formats:
         raise UsageError("--watch keeps its results in results.jsonl", hint="let --format have jsonl")
     what, config = _request(asked)
-    if config.batch_size is None:
-        config = config.override(batch_size=1)  # a part must not wait until the next ones fill a batch
+    if find_camera(what) or asked.choice != Choice(None, None):
+        raise UsageError("--watch is for a folder", hint="leave it out: a camera or a stream is watched anyway")
+    config = one_by_one(config)
     with shown_warnings(), ExitStack() as stack:
         folder = HotFolder(what, asked.recursive, stack.enter_context(stopped_by_signals()))
-        opened = stack.enter_context(_opened(config))
-        report = Report(opened, asked.quiet, lambda done: None, each=True)
+        opened = stack.enter_context(opened_for(config))
+        report = Report(opened, asked.quiet, lambda done: None, lines=("OK", "NG"))
         if not asked.quiet:
             click.echo(f"watching {what}; Ctrl-C ends it", err=True)
         summary = run(
@@ -219,17 +243,7 @@ def _watch(asked: _Asked) -> Counts:
     return summary.counts
 
 
-def _opened(config: PipelineConfig) -> Pipeline:
-    """The pipeline; what is fastest here may first have to be measured."""
-    from uadx.pipeline.pipeline import Pipeline
-
-    if not config.enable_hpi:
-        return Pipeline(config)
-    with shown_stages() as stage:
-        return Pipeline(config, stage)
-
-
-def _request(asked: _Asked) -> tuple[str, PipelineConfig]:
+def _request(asked: Asked) -> tuple[str, PipelineConfig]:
     """What is to be inspected, and how."""
     from uadx.pipeline.config import NAME
     from uadx.pipeline.pipeline import find_config
@@ -237,5 +251,7 @@ def _request(asked: _Asked) -> tuple[str, PipelineConfig]:
     file = find_config(asked.pipeline or NAME)
     what = asked.input_ or file.Global.input
     if what is None:
-        raise UsageError("no --input is given", hint="name a file, a directory, a glob, a URL, a list file or -")
+        raise UsageError(
+            "no --input is given", hint="name a file, a directory, a glob, a URL, a list file, a video, camera:0 or -"
+        )
     return what, file.Pipeline.override(**asked.settings)

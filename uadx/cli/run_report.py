@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import click
@@ -21,10 +21,12 @@ MANY = 20
 
 
 class Report:
-    """One run's. each: a line for each image, for runs that have no end to wait for."""
+    """One run's. lines: the verdicts that get a line each, for runs that have no end to wait for."""
 
-    def __init__(self, opened: Pipeline, quiet: bool, advance: Callable[[int], None], *, each: bool = False) -> None:
-        self._quiet, self._advance, self._each = quiet, advance, each and not quiet
+    def __init__(
+        self, opened: Pipeline, quiet: bool, advance: Callable[[int], None], *, lines: Collection[str] = ()
+    ) -> None:
+        self._quiet, self._advance, self._lines = quiet, advance, () if quiet else lines
         self._device = opened.inspector.opened
         self._done = itertools.count(1)
         self._tally = Tally()
@@ -47,8 +49,8 @@ class Report:
         self._tally.add(result["unfamiliar"])
         if result.error is not None:
             click.echo(f"error: {result['error']['message']}", err=True)
-        elif self._each:
-            click.echo(f"{'NG' if result['is_anomaly'] else 'OK'} {result['score']:.3g} {result['input_path']}")
+        elif (verdict := "NG" if result["is_anomaly"] else "OK") in self._lines:
+            click.echo(f"{verdict} {result['score']:.3g} {result['input_path']}")
 
     def end(self, summary: Summary, output: Path, *, rate: bool) -> None:
         """Say what came of it. rate: images per second too."""

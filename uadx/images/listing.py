@@ -8,7 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from uadx.errors import InputError
+from uadx.images.header import HEAD, is_image
 from uadx.images.naming import is_address, printable
+
+LIST_SUFFIXES = frozenset({".txt", ".list"})
+"""By these a file is taken for a list of inputs, unless its content is an image."""
 
 _PIECE = 1 << 16
 
@@ -21,6 +26,19 @@ class Line:
     written: str
     path: str
     where: str
+
+
+def is_list_file(path: Path) -> bool:
+    """Whether path is a list. Raises InputError where it cannot be looked into."""
+    if path.suffix.lower() not in LIST_SUFFIXES or not os.path.isfile(path):
+        return False
+    try:
+        with path.open("rb") as file:
+            return not is_image(file.read(HEAD))
+    except OSError as error:
+        raise InputError(
+            "unreadable", f"the list {printable(path)} cannot be read", cause_text=error.strerror
+        ) from None
 
 
 def read_lines(stream: io.BufferedReader, folder: Path, name: str) -> Iterator[Line]:

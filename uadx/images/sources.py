@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, TypeAlias
@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uadx.errors import InputError, UsageError
+from uadx.images.frame import VIDEO_SUFFIXES, Frame
 from uadx.images.header import HEAD, is_image
-from uadx.images.listing import Line, read_lines, read_list
+from uadx.images.listing import Line, is_list_file, read_lines, read_list
 from uadx.images.naming import close_names, is_address, place, place_url, printable
 from uadx.images.walk import matches, walk
 from uadx.output.record import holds_pictures_of_a_run
@@ -31,9 +32,6 @@ IMAGE_SUFFIXES = frozenset(
 )
 """By these, in any letter case, images are found in a directory, where other files lie too; content decides what they
 are."""
-
-LIST_SUFFIXES = frozenset({".txt", ".list"})
-"""By these a file is taken for a list of inputs, unless its content is an image."""
 
 _WILD = re.compile(r"[*?[]")
 
@@ -58,12 +56,17 @@ class Source:
     output: where its outputs go below the output directory, before their suffix: "sub/a.png". Relative,
     without "..". An only input is placed relative to itself: a directory's files as they lie in it, a file
     by its name. In a list, paths keep their directories, so that like-named files of two directories stay
-    apart.
+    apart. frame: which one of a video or a live stream it is, None for a still image.
     """
 
     label: str
     output: PurePosixPath
     data: Data
+    frame: Frame | None = None
+
+
+ReadVideo: TypeAlias = Callable[[Path, PurePosixPath], Iterator[Source]]
+"""What makes the frames of a video file, which is placed there, into sources."""
 
 
 class Sources(Iterator[Source]):
@@ -82,7 +85,7 @@ class Sources(Iterator[Source]):
         return self._skipped.total()
 
 
-def expand(inputs: object, *, recursive: bool = True) -> Sources:
+def expand(inputs: object, *, recursive: bool = True, read_video: ReadVideo | None = None) -> Sources:
     """The images that inputs means, one by one and in a fixed order.
 
     inputs: a file, a directory, a glob ("dir/**/*.png", where no file has that very name), an http(s) URL,
@@ -91,13 +94,14 @@ def expand(inputs: object, *, recursive: bool = True) -> Sources:
     {"input": x}, or a list or tuple of any of these. In a directory, files with the suffix of an image are
     taken; files that are named, or matched by a glob, whatever their suffix. Pictures that a run of uadx drew
     are left out where a directory or a glob finds them. An array is copied, at once where it is the only input
-    and as its turn comes in a list. recursive: look into a directory's sub-directories.
+    and as its turn comes in a list. recursive: look into a directory's sub-directories. read_video: for files with
+    the suffix of a video that are named, or matched by a glob; None: they are no images.
 
     Raises UsageError at once where inputs as a whole means nothing: a missing path, a directory without
     images, a wrong type, in a list too. Any other unusable item of a list or list file becomes a Source that
     fails to decode instead.
     """
-    expansion = _Expansion(recursive)
+    expansion = _Expansion(recursive, read_video)
     try:
         _check_types(inputs, "")
         return Sources(expansion.resolve(inputs, in_list=False), expansion.skipped)
@@ -135,6 +139,7 @@ class _Expansion:
     """One call of expand. The methods raise InputError at once and return an iterator that does the rest."""
 
     recursive: bool
+    read_video: ReadVideo | None
     unnamed: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
 
@@ -153,7 +158,7 @@ class _Expansion:
     def _text(self, text: str, in_list: bool) -> Iterator[Source]:
         if text == "-":
             return self._standard_input()
-        if _is_list_file(path := Path(text)):
+        if is_list_file(path := Path(text)):
             return self._each(read_list(path), f"the list {printable(path)} names no image")
         return self._named(text, text if in_list else None)
 
@@ -202,6 +207,11 @@ class _Expansion:
             kind, what = ("not_found", "does not exist") if missing else ("unreadable", "cannot be reached")
             raise InputError(kind, f"{printable(path)} {what}", cause_text=error.strerror) from None
         output = PurePosixPath(path.name) if written is None else place(written)
+        return self._file(path, output)
+
+    def _file(self, path: Path, output: PurePosixPath) -> Iterator[Source]:
+        if self.read_video is not None and path.suffix.lower() in VIDEO_SUFFIXES:
+            return self.read_video(path, output)
         return iter([Source(printable(path), output, path)])
 
     def _folder(self, folder: Path, output: PurePosixPath) -> Iterator[Source]:
@@ -209,7 +219,7 @@ class _Expansion:
         found = walk(folder, self._has_image_suffix, depth=depth, leave_out=holds_pictures_of_a_run)
         unsearched = "" if self.recursive else " itself; its sub-directories were not searched"
         none = f"no image in {printable(folder)}{unsearched}"
-        return _not_empty(_below(folder, output, found), InputError("empty", none))
+        return _not_empty(self._below(folder, output, found), InputError("empty", none))
 
     def _has_image_suffix(self, inside: PurePosixPath) -> bool:
         suffix = inside.suffix.lower()
@@ -234,19 +244,20 @@ class _Expansion:
         none = InputError(
             "not_found", f"no file matches {printable(pattern)} (a directory's files are matched by '**')"
         )
-        return _not_empty(_below(folder, output, found) if os.path.isdir(folder) else iter(()), none)
+        return _not_empty(self._below(folder, output, found) if os.path.isdir(folder) else iter(()), none)
 
-
-def _is_list_file(path: Path) -> bool:
-    if path.suffix.lower() not in LIST_SUFFIXES or not os.path.isfile(path):
-        return False
-    try:
-        with path.open("rb") as file:
-            return not is_image(file.read(HEAD))
-    except OSError as error:
-        raise InputError(
-            "unreadable", f"the list {printable(path)} cannot be read", cause_text=error.strerror
-        ) from None
+    def _below(
+        self, folder: Path, output: PurePosixPath, found: Iterable[tuple[PurePosixPath, OSError | None]]
+    ) -> Iterator[Source]:
+        for inside, failure in found:
+            path = folder / inside
+            if failure is None:
+                yield from self._file(path, output / inside)
+                continue
+            error = InputError("unreadable", f"{printable(path)} cannot be listed", cause_text=failure.strerror)
+            if not inside.parts:
+                raise error
+            yield Source(printable(path), output / inside, error)
 
 
 def _url(text: str) -> Source:
@@ -254,25 +265,16 @@ def _url(text: str) -> Source:
         address = urlsplit(text)
     except ValueError as error:
         raise InputError("unsupported", f"{printable(text)} is not an address", cause_text=str(error)) from None
+    if address.scheme in ("rtsp", "rtsps"):
+        raise InputError(
+            "unsupported",
+            f"{address.hostname}: a live stream must be the only input of a run; images come by http or https",
+        )
     if "@" in address.netloc:
         raise InputError("unsupported", f"{address.hostname}: addresses with a user name are not supported")
     if address.scheme not in ("http", "https"):
         raise InputError("unsupported", f"cannot fetch {printable(text)}: only http and https addresses")
     return Source(printable(text), place_url(address), Url(text))
-
-
-def _below(
-    folder: Path, output: PurePosixPath, found: Iterable[tuple[PurePosixPath, OSError | None]]
-) -> Iterator[Source]:
-    for inside, failure in found:
-        path = folder / inside
-        if failure is None:
-            yield Source(printable(path), output / inside, path)
-            continue
-        error = InputError("unreadable", f"{printable(path)} cannot be listed", cause_text=failure.strerror)
-        if not inside.parts:
-            raise error
-        yield Source(printable(path), output / inside, error)
 
 
 def _unusable(item: object, index: int, error: InputError) -> Source:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import cv2
 
+from uadx.images.capture import silence_opencv
 from uadx.images.sources import Source, Sources
 from uadx.output.pictures import write_files
 from uadx.output.run_folder import Counts, RunFolder
@@ -56,7 +57,7 @@ def run(
     Raises OutputError where root cannot be written, UsageError where another run writes to it or an earlier one cannot
     be resumed, InferenceError where the device fails; the journal of what was done stays.
     """
-    _silence_opencv()
+    silence_opencv()
     cv2.setNumThreads(1)  # parallel over images; OpenCV's own threads would fight the engine for the cores
     inspector = pipeline.inspector
     start = time.perf_counter()
@@ -82,12 +83,3 @@ def run(
             folder.finish()
         seconds = time.perf_counter() - start
         return Summary(folder.counts, folder.resumed, seconds, sources.skipped if isinstance(sources, Sources) else 0)
-
-
-def _silence_opencv() -> None:
-    """What OpenCV says of a damaged image stands in its result. OpenCV 5 has the call in another place than 4."""
-    logging = getattr(cv2.utils, "logging", None)
-    if logging is not None:
-        logging.setLogLevel(logging.LOG_LEVEL_SILENT)
-    else:
-        vars(cv2)["setLogLevel"](0)

@@ -21,11 +21,14 @@ LENGTH = 33
 
 
 def stamp(source: Source) -> bytes:
-    """One line: 32 hexadecimal digits. Of a URL, an array or standard input only the name is known beforehand."""
+    """One line: 32 hexadecimal digits. A video's file counts for each of its frames. Of a URL, an array, standard input
+    or a live stream only the name is known beforehand."""
     digest = hashlib.sha256(source.label.encode("utf-8", "surrogatepass"))
-    if isinstance(source.data, Path):
+    video = source.frame.video if source.frame is not None else None
+    file = source.data if isinstance(source.data, Path) else video
+    if file is not None:
         try:
-            status = os.stat(source.data)
+            status = os.stat(file)
             digest.update(f"\0{status.st_size} {status.st_mtime_ns}".encode())
         except OSError:
             digest.update(b"\0cannot be looked at")  # its result is an error, which holds until the file is there

@@ -25,6 +25,9 @@ COLUMNS = (
     "precision",
     "simulated",
     "error",
+    "frame",
+    "time_s",
+    "captured_at",
 )
 
 
@@ -45,6 +48,7 @@ def _row(result: dict[str, Any]) -> list[object]:
     regions = result["regions"]
     largest = max(regions, key=lambda region: region["area"])["bbox"] if regions else None
     error = result["error"]
+    frame = result.get("frame") or {}  # a run of an older uadx, gone on with, has none
     return [
         result["input_path"],
         height,
@@ -59,4 +63,7 @@ def _row(result: dict[str, Any]) -> list[object]:
         result["device"]["precision"],
         result["device"]["simulated"],
         None if error is None else f"{error['type']}: {error['message']}",
+        frame.get("index"),
+        frame.get("time_s"),
+        frame.get("captured_at"),
     ]

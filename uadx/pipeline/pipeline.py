@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import CancelledError
+from contextlib import closing
+from functools import partial
 from pathlib import Path
+from threading import Event
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from uadx.bundle.reader import open_bundle
 from uadx.errors import InferenceError, UsageError
+from uadx.images.camera import Camera, find_camera
+from uadx.images.live import Live
 from uadx.images.sources import Source, expand
+from uadx.images.video import may_have_frames, read_video
 from uadx.pipeline.config import NAME, ConfigFile, PipelineConfig, load_config
 from uadx.pipeline.inspector import Inspector
 from uadx.result import Result
@@ -48,21 +56,55 @@ class Pipeline:
         threshold: float | None = None,
         fpr: float | None = None,
         recursive: bool = True,
+        fps: float | None = None,
     ) -> Generator[Result, None, None]:
         """Inspect images and yield one result for each, in input order, while later ones are still on their way.
 
         input: an array (uint8 or uint16; BGR [H, W, 3], grey [H, W], BGRA), encoded bytes, a path, a URL, a
-        directory, a glob, a list file, {"img": x} or {"input": x}, or a list of any of these.
-        batch_size, threshold, fpr: instead of the pipeline's own.
+        directory, a glob, a list file, a video, {"img": x} or {"input": x}, or a list of any of these. Or one live
+        stream, a camera's number or an rtsp:// address: the newest frame, each time the device is free, until the
+        generator is closed.
+        batch_size, threshold, fpr: instead of the pipeline's own. fps: frames to inspect of each second of a video or a
+        live stream; None: all of a video, of a live one as many as can be.
 
-        Arguments are checked at once: raises UsageError for an input that means nothing. An image that cannot be
-        read is a result with `error`. Raises InferenceError where the device fails.
+        Arguments are checked at once: raises UsageError for an input that means nothing, InputError for a live stream
+        that cannot be opened. An image that cannot be read is a result with `error`. Raises InferenceError where the
+        device fails.
         """
         if self._closed:
             raise UsageError("the pipeline is closed", hint="make a new one: create_pipeline(...)")
         config = self.config.override(batch_size=batch_size, threshold=threshold, fpr=fpr)
-        sources = expand(input, recursive=recursive)
-        return self.inspect(sources, config)
+        if fps is not None:
+            _check_fps(fps, input)
+        if camera := find_camera(input):
+            return self._live(camera, config, fps)
+        return self.inspect(expand(input, recursive=recursive, read_video=partial(read_video, fps=fps)), config)
+
+    def live(
+        self,
+        camera: Camera,
+        config: PipelineConfig,
+        *,
+        fps: float | None = None,
+        max_frames: int | None = None,
+        stop: Event | None = None,
+    ) -> Live:
+        """A camera as sources for `inspect`, no more of them at a time than keep the device busy; see Live."""
+        in_flight = max(self.inspector.opened.async_depth + 1, config.batch_size or 1)
+        return Live(camera, in_flight=in_flight, fps=fps, max_frames=max_frames, stop=stop)
+
+    def _live(self, camera: Camera, config: PipelineConfig, fps: float | None) -> Generator[Result, None, None]:
+        config = one_by_one(config)
+        live = self.live(camera, config, fps=fps)
+        results = self.inspect(live, config)
+
+        def each() -> Generator[Result, None, None]:
+            with closing(results), closing(live):  # live first: it is what the stages wait for
+                for result in results:
+                    yield result
+                    live.done()
+
+        return each()
 
     def inspect(self, sources: Iterator[Source], config: PipelineConfig) -> Generator[Result, None, None]:
         """Results for sources that are already known; config: this pipeline's, or an override of it."""
@@ -74,7 +116,7 @@ class Pipeline:
                 for result in self.inspector.inspect(sources, thresholds, batch_size):
                     yield result
                     result.release()
-            except (RuntimeError, InferenceError) as error:
+            except (RuntimeError, CancelledError, InferenceError) as error:
                 if not self._closed:
                     raise
                 raise UsageError("the pipeline was closed before all its results were taken") from error
@@ -94,6 +136,18 @@ class Pipeline:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _check_fps(fps: object, what: object) -> None:
+    if not isinstance(fps, (int, float)) or not 0 < fps < math.inf:
+        raise UsageError(f"fps is {fps!r}, not a number of frames a second", hint="a number above 0, such as 2 or 0.5")
+    if not may_have_frames(what):
+        raise UsageError("fps chooses frames of a video or a live stream, and the input has none", hint="leave it out")
+
+
+def one_by_one(config: PipelineConfig) -> PipelineConfig:
+    """For inputs that come one after the other: none must wait until the next ones fill a batch."""
+    return config if config.batch_size else config.override(batch_size=1)
 
 
 def create_pipeline(

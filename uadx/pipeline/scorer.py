@@ -85,6 +85,7 @@ class Scorer:
     def _fields(self, item: Item, thresholds: Thresholds) -> dict[str, Any]:
         return {
             "input_path": item.source.label,
+            "frame": item.source.frame and item.source.frame.as_json(),
             "image_size": None,
             "score": None,
             "threshold": thresholds.image,
