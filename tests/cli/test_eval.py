@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
@@ -44,6 +45,20 @@ def test_figures_are_printed_and_a_page_and_a_record_are_written(uadx, labelled,
     for chart in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
         ET.fromstring(chart)
     assert page.count("<svg") == 4
+
+
+def test_every_image_has_its_score_or_its_error_in_a_table(uadx, labelled, tmp_path):
+    shutil.copytree(labelled, tmp_path / "data")
+    (tmp_path / "data" / "test" / "good" / "broken.png").write_bytes(b"no picture")
+    run = uadx("eval", "--data", tmp_path / "data", "-o", tmp_path / "out")
+    assert run.code == 8
+    with open(tmp_path / "out" / "images.csv", encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 9
+    (broken,) = (row for row in rows if row["error"])
+    assert broken["input_path"].endswith("broken.png")
+    assert broken["error"].startswith("not_an_image: ")
+    assert {row["verdict"] for row in rows if "/hole/" in row["input_path"]} == {"NG"}
 
 
 def test_json_is_printed_when_asked_for(uadx, labelled, tmp_path):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("uadx-eval"),
     show_default=True,
-    help="Folder for index.html and eval.json.",
+    help="Folder for index.html, eval.json and images.csv.",
 )
 @click.option("--threshold", type=float, help="An image is NG above this score, whatever the calibration says.")
 @click.option(
@@ -51,8 +51,8 @@ def command(data: Path, output: Path, as_json: bool, quiet: bool, **settings: An
     \b
     uadx eval --model my_model --data parts/
 
-    Writes a page with curves and the worst mistakes, and the figures as JSON. Exit code 8 where some images could not
-    be read.
+    Writes a page with curves and the worst mistakes, the figures as JSON, and each image's score as CSV. Exit code 8
+    where some images could not be read.
     """
     from uadx.cli.progress import NO_MODEL, shown_progress, shown_warnings
     from uadx.evaluation.evaluate import evaluate
@@ -60,6 +60,7 @@ def command(data: Path, output: Path, as_json: bool, quiet: bool, **settings: An
     from uadx.evaluation.page import write_page
     from uadx.evaluation.record import write_record
     from uadx.evaluation.worst import Worst
+    from uadx.output.table import write_csv
     from uadx.pipeline.config import PipelineConfig
     from uadx.pipeline.pipeline import Pipeline
 
@@ -71,11 +72,13 @@ def command(data: Path, output: Path, as_json: bool, quiet: bool, **settings: An
         if config.model is None and not quiet:
             click.echo(NO_MODEL, err=True)
         worst = Worst(test_set.masks)
+        rows: list[dict[str, Any]] = []
         with shown_progress("inspecting", quiet) as advance:
 
             def watched() -> Iterator[Result]:
                 count = itertools.count(1)
                 for result in pipeline.predict(test_set.images):
+                    rows.append(result.json)
                     if result.error is not None:
                         click.echo(f"error: {result['error']['message']}", err=True)
                     worst.add(result)
@@ -86,6 +89,7 @@ def command(data: Path, output: Path, as_json: bool, quiet: bool, **settings: An
         page = output / "index.html"
         write_page(page, pipeline, data, evaluation, worst)
         record = write_record(output / "eval.json", pipeline, data, evaluation)
+        write_csv(output / "images.csv", rows)
         if as_json:
             click.echo(record)
         elif quiet:
