@@ -182,3 +182,14 @@ def test_without_nncf_the_package_to_install_is_named(uadx, trained, product, tm
     assert done.err.splitlines()[0] == "error: int8 takes NNCF, which cannot be imported here"
     assert done.err.splitlines()[-1] == "  fix: python -m pip install 'uadx[int8]'"
     assert not (tmp_path / "new").exists()
+
+
+def test_an_option_that_the_format_has_no_use_for_is_refused(uadx, product, tmp_path):
+    done = uadx(
+        "export", "-m", "default", "-o", tmp_path / "m", "--precision", "int8", "--data", product, "--batch", "4"
+    )
+    assert done.code == 2
+    assert done.err.splitlines() == [
+        "error: --batch means nothing for the format 'onnx'",
+        "  fix: leave --batch out",
+    ]

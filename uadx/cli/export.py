@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,9 +46,7 @@ class _Batches(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gene
 )
 @click.option("--soc-version", "--target", "target", metavar="CHIP", help="The chip to compile for: Ascend310P3, ...")
 @click.option("--precision", type=click.Choice(["f32", "bf16", "f16", "int8"]), help="Default: the format's own.")
-@click.option(
-    "--batch", "batches", type=_Batches(), default="1,2,4,8", show_default=True, help="Batch sizes to compile for."
-)
+@click.option("--batch", "batches", type=_Batches(), help="Batch sizes to compile for. Default: 1,2,4,8.")
 @click.option(
     "--converted",
     metavar="FILE",
@@ -66,7 +66,7 @@ def command(
     data: Path | None,
     target: str | None,
     precision: Precision | None,
-    batches: tuple[int, ...],
+    batches: tuple[int, ...] | None,
     converted: Path | None,
     output: Path | None,
 ) -> None:
@@ -90,14 +90,26 @@ def command(
     bundle = open_bundle(model)
     where = output or Path(model)
     if format_ in (None, "onnx"):
+        _refuse(format_ or "onnx", {"--soc-version": target, "--batch": batches, "--converted": converted})
         click.echo(_quantised(bundle, precision, data, where))
         return
+    _refuse(format_, {"--data": data})
     from uadx.api import ExportOptions
     from uadx.bundle.variants import add_variant
 
-    variant = add_variant(bundle, format_, ExportOptions(precision, target, batches, converted), where)
+    options = ExportOptions(precision, target, converted=converted)
+    if batches is not None:
+        options = replace(options, batches=batches)
+    variant = add_variant(bundle, format_, options, where)
     made = " ".join(filter(None, (variant.target, variant.precision)))
     click.echo(f"{where} has {variant.file} ({made})")
+
+
+def _refuse(format_: str, given: Mapping[str, object]) -> None:
+    """Raises UsageError for an option that the format has no use for: it would be ignored without a word."""
+    for option, value in given.items():
+        if value is not None:
+            raise UsageError(f"{option} means nothing for the format {format_!r}", hint=f"leave {option} out")
 
 
 def _quantised(bundle: Bundle, precision: Precision | None, data: Path | None, where: Path) -> str:
