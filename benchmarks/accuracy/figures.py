@@ -1,4 +1,4 @@
-"""Score what recipes.py trained, in every way of scorings.py, and keep the figures, a line each, in measured.jsonl.
+"""Score what recipes.py trained, uadx's recipe in every way of scorings.py, and keep the figures in measured.jsonl.
 
     python benchmarks/accuracy/figures.py --data ../shared/data/magnetic_tile trained/
     python benchmarks/accuracy/tables.py
@@ -61,11 +61,13 @@ class Labels:
 
 
 def rows(trained: Trained, labels: Labels) -> list[Row]:
-    """A row for each way of scoring."""
+    """A row for each way of scoring; of changes to the recipe its own alone."""
     good, spoilt, test, size = trained.good, trained.spoilt, trained.test, trained.size
     scoring = scaled(good.maps, spoilt.maps, [*good.shown, *spoilt.shown], size)
     facts = {**trained.facts, "weights": [level.weight for _, level in sorted(scoring.levels.items())]}
-    ways = {PAPER: of_paper} if VARIANTS[trained.facts["variant"]].train else SCORINGS
+    ways = SCORINGS if trained.facts["variant"] == "default" else {OWN: SCORINGS[OWN]}
+    if VARIANTS[trained.facts["variant"]].train:
+        ways = {PAPER: of_paper}
     found: list[Row] = [
         {**facts, "scoring": way, **labels.figures(score(test.maps, scoring, test.shown, size), way in (OWN, PAPER))}
         for way, score in ways.items()

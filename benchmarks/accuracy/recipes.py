@@ -4,8 +4,8 @@
     python benchmarks/accuracy/figures.py --data ../shared/data/magnetic_tile trained/
     python benchmarks/accuracy/tables.py
 
-What has its file already is not trained again. --images takes some of the good images only. Variants: variants.py; all,
-where none is named.
+What has its file already is not trained again. --images takes some of the good images only. Variants: variants.py; by
+default the recipe and each change to it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from trained import Seen, Trained
-from variants import VARIANTS, OtherPictures, Variant
+from variants import CHANGES, VARIANTS, OtherPictures, Variant
 
 from uadx.images.decode import Limits
 from uadx.images.decode import load as decoded
@@ -49,7 +49,7 @@ def train(data: Path, name: str, seed: int, images: int | None, teacher_name: st
         height, width = _size(variant, good)
         framing = Framing(height, width, variant.fit)
         dataset = read_good_images(good, work / "images.npy", framing, by_seed(seed))
-        if variant.trainer is OtherPictures:
+        if issubclass(variant.trainer, OtherPictures):
             OtherPictures.show(SHARED / "natural_images", height, width)
         began = time.monotonic()
         student, difficulties = variant.student(dataset, teacher, seen, seed, work)
@@ -121,7 +121,7 @@ def main() -> None:
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
     for seed in given.seeds:
-        for name in given.variants or VARIANTS:
+        for name in given.variants or ["default", "authors", *CHANGES]:
             teacher = Path(given.teacher).stem
             file = given.output / f"{given.data.name}-{given.images or 'all'}-{teacher}-{given.seen}-{name}-{seed}.npz"
             if not file.exists():

@@ -13,7 +13,7 @@ import numpy as np
 from figures import OWN, PAPER
 from rows import MEASURED, Row, read
 from splits import RATES, binomial_band, conformal_band
-from variants import VARIANTS
+from variants import FALLING, VARIANTS
 
 SHIPPED = "resnet18_distilled_cpu"
 """The teacher in the bundle that ships."""
@@ -50,7 +50,7 @@ def recipes(found: list[Row]) -> None:
         "Recipes",
         ["data", "good images", "teacher", "images seen", "recipe", "seeds", *FIGURES.values()],
         (
-            [data, images, teacher, seen, VARIANTS[variant].says, len(members)]
+            [data, images, teacher, seen, _says(variant), len(members)]
             + [mean_and_spread(members, name) for name in FIGURES]
             for (data, images, teacher, seen, variant), members in grouped(
                 own, "data", "images", "teacher", "seen", "variant"
@@ -60,8 +60,9 @@ def recipes(found: list[Row]) -> None:
 
 
 def variants(found: list[Row]) -> None:
-    """Changes to the recipe, one at a time, in short trainings: what they change beside the recipe with the same seed,
-    which draws the same images; the recipe's own figures, and those of another teacher, as they are."""
+    """Changes to the recipe, one at a time, in short trainings: what they change beside the same recipe without them and
+    with the same seed, which draws the same images; the recipes' own figures, and those of another teacher, as they
+    are."""
     own = [row for row in found if row["scoring"] in (OWN, PAPER) and _short(row)]
     columns = sorted({row["data"] for row in own})
     figures = {"all": "image AUROC", "aupro": "AUPRO"}
@@ -70,9 +71,10 @@ def variants(found: list[Row]) -> None:
 
     def cells(teacher: str, variant: str, data: str) -> list[object]:
         members = [row for row in by_name[teacher, variant] if row["data"] == data]
-        if variant == "default":
+        if variant in ("default", FALLING):
             return [len(members), *(mean_and_spread(members, name) for name in figures)]
-        plain = {row["seed"]: row for row in by_name[teacher, "default"] if row["data"] == data}
+        beside = FALLING if variant.startswith(FALLING) else "default"
+        plain = {row["seed"]: row for row in by_name[teacher, beside] if row["data"] == data}
         members = [row for row in members if row["seed"] in plain]
         changes = [{name: row[name] - plain[row["seed"]][name] for name in figures} for row in members]
         return [len(changes), *(mean_and_spread(changes, name, "+.3f") for name in figures)]
@@ -81,11 +83,16 @@ def variants(found: list[Row]) -> None:
         f"Variants: {SHORT['images']} good images, {SHORT['seen']} images seen",
         ["recipe", *(f"{data}: {what}" for data in columns for what in ("seeds", *figures.values()))],
         (
-            [VARIANTS[variant].says if teacher == SHIPPED else f"{VARIANTS[variant].says}, teacher {teacher}"]
+            [_says(variant) if teacher == SHIPPED else f"{_says(variant)}, teacher {teacher}"]
             + [cell for data in columns for cell in cells(teacher, variant, data)]
             for teacher, variant in order
         ),
     )
+
+
+def _says(variant: str) -> str:
+    change = VARIANTS[variant].says
+    return f"falling rate: {change}" if variant.startswith(f"{FALLING}, ") else change
 
 
 def _short(row: Row) -> bool:

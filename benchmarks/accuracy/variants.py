@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,11 +23,19 @@ from uadx.stfpm.weights import LEVELS, Weights, blocks
 from uadx.train.dataset import Dataset
 
 
-class ConstantRate(Trainer):
-    """No warm-up and no cosine."""
+class FallingRate(Trainer):
+    """The rate rises over the first steps and falls to nothing by the end, along a cosine."""
 
-    def _schedule(self) -> float:
-        return 1.0
+    WARM_UP = 0.05
+
+    def _loss(self, chosen: NDArray[np.intp], seen: Images) -> Tensor:
+        warm_up = max(1, round(self.WARM_UP * self.steps))
+        share = (self.step + 1) / warm_up
+        if self.step >= warm_up:
+            share = 0.5 * (1 + math.cos(math.pi * (self.step - warm_up) / max(1, self.steps - warm_up)))
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.recipe.learning_rate * share
+        return super()._loss(chosen, seen)
 
 
 class FromNothing(Trainer):
@@ -145,17 +153,20 @@ def _authors(dataset: Dataset, teacher: Weights, seen: int, seed: int) -> Weight
     return authors_student(train, held_out, teacher, seen, seed)
 
 
+def _falling(variant: Variant) -> Variant:
+    """The same change to the recipe with a falling rate."""
+    trainer = FallingRate if variant.trainer is Trainer else type("Falling", (FallingRate, variant.trainer), {})
+    return replace(variant, trainer=trainer)
+
+
 NO_DIFFICULTIES = [Difficulty.none(block.conv2.outputs) for block, _ in map(blocks, LEVELS)]
-VARIANTS = {
-    "default": Variant("uadx's recipe"),
+CHANGES = {
     "plain": Variant("difficulty left in the distance", plain=True),
-    "authors": Variant("the authors' recipe", fit="stretch", train=_authors),
     "stretch": Variant("images squashed to a square, not letterboxed", fit="stretch"),
     "clean": Variant("student sees no drawn defects", {"corrupted": 0.0}),
     "corrupted": Variant("student sees drawn defects on all images", {"corrupted": 1.0}),
     "mean": Variant("loss of all positions", {"hard_fraction": 1.0}),
     "hardest": Variant("loss of the hardest 2 %", {"hard_fraction": 0.02}),
-    "constant": Variant("constant rate", trainer=ConstantRate),
     "last": Variant("no averaging of weights", {"averaging": 0.0}),
     "random": Variant("student begins with random weights", trainer=FromNothing),
     "further": Variant("student begins with the teacher's layer2 too", trainer=BegunFurther),
@@ -169,4 +180,13 @@ VARIANTS = {
     "double": Variant("twice the images seen", share=2.0),
     "320": Variant("as many pixels as 320 x 320", side=320),
     "384": Variant("as many pixels as 384 x 384", side=384),
+}
+"""To the recipe, one at a time."""
+FALLING = "falling"
+VARIANTS = {
+    "default": Variant("uadx's recipe"),
+    "authors": Variant("the authors' recipe", fit="stretch", train=_authors),
+    **CHANGES,
+    FALLING: Variant("rate that falls to nothing", trainer=FallingRate),
+    **{f"{FALLING}, {name}": _falling(variant) for name, variant in CHANGES.items()},
 }

@@ -3,8 +3,8 @@
 The loss is the mean distance of the hardest positions of each level (EfficientAD's hard-feature loss, Batzner et
 al., WACV 2024): most of a good image is learnt within seconds, and the mean over all positions would stop teaching
 there. Half of the images reach the student with drawn defects, the teacher always clean (DeSTSeg, Zhang et al.,
-CVPR 2023): it learns to repair what it sees, and cannot follow the teacher into a defect. AdamW with warm-up and
-cosine, and a moving average of the weights, keep the end steady. What each is worth: docs/accuracy.md.
+CVPR 2023): it learns to repair what it sees, and cannot follow the teacher into a defect. The rate of AdamW stays as it
+is, and a moving average of the weights keeps the end steady. What each is worth: docs/accuracy.md.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from uadx.stfpm.weights import LEVELS, Weights, blocks, unfold
 
 Images = NDArray[np.uint8]
 
-STATE_VERSION = 4
+STATE_VERSION = 5
 BEGUN_AS_TEACHER = ("conv1", "bn1", "layer1")
 """Layers in which the student begins with the teacher's weights; it takes a third of the time then."""
 MEASURED = 512
@@ -57,7 +57,6 @@ class Recipe:
     batch_size: int = 8
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
-    warmup: float = 0.05
     hard_fraction: float = 0.1
     corrupted: float = 0.5
     averaging: float = 0.98
@@ -150,7 +149,7 @@ class Trainer:
             yield Epoch(self.epoch, self.recipe.epochs, loss)
 
     def student_weights(self) -> Weights:
-        """The folded student: the moving average at the end of the schedule."""
+        """The folded student: the moving average at the end."""
         self._check_finished()
         return self.average.folded()
 
@@ -212,8 +211,6 @@ class Trainer:
         order = np.random.default_rng([recipe.seed, self.epoch]).permutation(len(self.images))
         total = 0.0
         for chosen, seen in self._batches(order):
-            for group in self.optimiser.param_groups:
-                group["lr"] = recipe.learning_rate * self._schedule()
             loss = self._loss(chosen, seen)
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -223,12 +220,6 @@ class Trainer:
             total += float(loss.detach()) * len(chosen)
             on_step(len(chosen))
         return total / len(order)
-
-    def _schedule(self) -> float:
-        warmup = max(1, round(self.recipe.warmup * self.steps))
-        if self.step < warmup:
-            return (self.step + 1) / warmup
-        return 0.5 * (1 + math.cos(math.pi * (self.step - warmup) / max(1, self.steps - warmup)))
 
     @torch.no_grad()
     def _update_average(self) -> None:
