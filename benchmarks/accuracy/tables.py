@@ -60,9 +60,8 @@ def recipes(found: list[Row]) -> None:
 
 
 def variants(found: list[Row]) -> None:
-    """Changes to the recipe, one at a time, in short trainings: what they change beside the same recipe without them and
-    with the same seed, which draws the same images; the recipes' own figures, and those of another teacher, as they
-    are."""
+    """Changes to the recipe, one at a time, in short trainings: what they change beside the recipe without them, with
+    the same seed, which draws the same images; the recipes' own figures, and those of another teacher, as they are."""
     own = [row for row in found if row["scoring"] in (OWN, PAPER) and _short(row)]
     columns = sorted({row["data"] for row in own})
     figures = {"all": "image AUROC", "aupro": "AUPRO"}
