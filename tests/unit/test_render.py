@@ -42,6 +42,15 @@ def test_a_defect_is_coloured_and_outlined_and_the_rest_is_left_as_it_is():
     np.testing.assert_array_equal(drawn[200:, :140], image[200:, :140])
 
 
+def test_a_defect_within_a_ring_of_others_has_its_own_outline():
+    anomaly_map = np.full((400, 400), 0.3, np.float32)
+    anomaly_map[40:360, 40:60] = anomaly_map[40:360, 340:360] = 5.0
+    anomaly_map[40:60, 40:360] = anomaly_map[340:360, 40:360] = 5.0
+    anomaly_map[180:220, 180:220] = 5.0
+    drawn = draw(picture(400, 400), anomaly_map, True)
+    assert (drawn[174:180, 180:220] == NG_COLOUR).all(axis=2).any()
+
+
 def test_the_same_value_has_the_same_colour_in_every_image():
     calm = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
     wild = np.append(calm, np.full((8, 8), 50, np.float32), axis=0)

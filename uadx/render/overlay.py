@@ -86,7 +86,7 @@ def _outline(picture: NDArray[np.uint8], region: NDArray[np.uint8]) -> None:
     """Draw a line around the region, just outside it, so that it hides nothing of a small defect."""
     width = max(1, round(min(picture.shape[:2]) / 300))
     around = cv2.dilate(region, np.ones((2 * width + 1, 2 * width + 1), np.uint8))
-    contours, _ = cv2.findContours(around, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    contours, _ = cv2.findContours(around, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
     if min(picture.shape[:2]) >= SMALLEST_WITH_RIM:
         cv2.drawContours(picture, contours, -1, (255, 255, 255), width + 2 * max(1, width // 2), cv2.LINE_AA)
     cv2.drawContours(picture, contours, -1, NG_COLOUR, width, cv2.LINE_AA)
