@@ -25,8 +25,8 @@ _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 class Result(Mapping[str, Any]):
     """One inspected image, or one input that could not be inspected (then `error` is set, score and verdict None).
 
-    Keys: input_path, frame, image_size [H, W], score, threshold, pixel_threshold, is_anomaly, p_value, unfamiliar,
-    regions, model, device, ms, error.
+    Keys: input_path, frame, image_size [H, W], windows, score, threshold, pixel_threshold, is_anomaly, p_value,
+    unfamiliar, regions, model, device, ms, error.
     It shares nothing with other results or the pipeline. It can be copied, and pickled but where it was read from
     standard input; where its picture came from a file, that is read again when `image` or `img` is asked for. The
     result of a frame of a video or a live stream keeps its picture, which cannot be read again.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -80,8 +81,8 @@ def test_tiles_that_the_threshold_is_not_made_for_are_refused(uadx, trays, tmp_p
     assert done.code == 2
     assert done.err.strip() == (
         "error: the model is not calibrated for tiles of 300 pixels that overlap by 0.25\n"
-        "  fix: calibrate it: uadx recalibrate --data GOOD --tile 300; or say above which score an image is NG: "
-        "--threshold"
+        "  fix: calibrate it: uadx recalibrate --model MODEL --data GOOD --tile 300 --overlap 0.25 --output NEW; "
+        "or give a threshold of your own: --threshold, threshold=..."
     )
     assert not (tmp_path / "out").exists()
 
@@ -97,7 +98,45 @@ def test_a_threshold_of_one_s_own_takes_any_tiles_and_claims_no_probability(uadx
 def test_an_overlap_without_tiles_is_a_mistake(uadx, trays):
     done = uadx("run", "-i", trays, "--overlap", 0.5)
     assert done.code == 2
-    assert "`overlap` says how far tiles overlap: give `tile` too" in done.err
+    assert done.err.splitlines() == [
+        "error: there are no tiles to overlap",
+        "  fix: say how large they are: --tile PIXELS",
+    ]
+
+
+def test_an_overlap_alone_is_of_the_model_s_own_tiles(uadx, trays, tiled_model, tmp_path):
+    done = uadx("run", "-m", tiled_model, "-i", trays, "-o", tmp_path, "--overlap", 0.5)
+    assert "not calibrated for tiles of 300 pixels that overlap by 0.5" in done.err
+    assert "uadx recalibrate --model MODEL --data GOOD --tile 300 --overlap 0.5 --output NEW" in done.err
+
+
+def test_pictures_with_more_tiles_than_the_calibration_s_are_told_of(uadx, trays, tiled_model, tmp_path):
+    wide = cv2.imread(str(trays / "good" / "0.png"))
+    cv2.imwrite(str(tmp_path / "wide.png"), np.hstack([wide, wide]))
+    done = uadx("run", "-m", tiled_model, "-i", tmp_path / "wide.png", "-o", tmp_path / "out")
+    assert results(tmp_path / "out")[0]["windows"] == 15
+    assert (
+        "warning: 1 image cut into more tiles than the 9 at most of those that calibrated the threshold: more of such "
+        "that are good will be NG" in done.err
+    )
+    assert "cut into more tiles" not in uadx("run", "-m", tiled_model, "-i", trays, "-o", tmp_path / "b").err
+
+
+def test_an_image_of_too_many_tiles_is_an_error_of_its_own(uadx, trays, tmp_path):
+    asked = ("--tile", 32, "--overlap", 0.75, "--threshold", 1)
+    cv2.imwrite(str(tmp_path / "long.png"), np.zeros((1000, 1000, 3), np.uint8))
+    done = uadx("run", "-i", tmp_path / "long.png", "-o", tmp_path / "out", *asked)
+    assert done.code == 8
+    assert "it would be cut into 14,884 tiles, more than 10,000" in done.err
+
+
+def test_bench_counts_images_and_not_their_tiles(uadx, trays, tiled_model):
+    asked = ("--input", trays / "hole.png", "--seconds", 0.2, "--rounds", 1, "--device", "openvino:CPU", "--json")
+    (found,) = json.loads(uadx("bench", "-m", tiled_model, *asked).out)
+    engine = found["engine"][0]
+    assert found["windows"] == 9
+    assert found["engine_images_per_second"] == pytest.approx(engine["images"] / engine["seconds"] / 9)
+    assert found["share_of_engine"] == pytest.approx(found["images_per_second"] / found["engine_images_per_second"])
 
 
 def test_a_run_is_not_resumed_with_other_tiles(uadx, trays, tiled_model, tmp_path):
@@ -125,11 +164,28 @@ def test_of_the_training_folder_only_the_held_out_images_recalibrate(uadx, produ
     done = uadx("recalibrate", "-m", model, "--data", product, "-o", tmp_path / "again")
     assert done.code == 0, done.err
     assert "10 images" in done.err
-    assert "may have taught the model and did not calibrate it" in done.err
+    assert "taught the model, or may have, and were left out" in done.err
     before, after = (open_bundle(path).manifest for path in (model, tmp_path / "again"))
     assert before.calibration == after.calibration
     assert before.scoring == after.scoring
     assert after.parent == open_bundle(model).sha256
+
+
+def test_new_images_beside_the_old_ones_recalibrate_too(uadx, product, tmp_path):
+    pytest.importorskip("torch", reason="torch is not installed: pip install 'uadx[torch]'")
+    old, both = tmp_path / "old", tmp_path / "both"
+    shutil.copytree(product / "train" / "good", old)
+    shutil.copytree(old, both / "old")
+    shutil.copytree(product / "test" / "good", both / "new")
+    assert uadx("train", "--data", old, "-o", tmp_path / "model", "--epochs", 1, "--image-size", 64).code == 0
+    done = uadx("recalibrate", "-m", tmp_path / "model", "--data", both, "-o", tmp_path / "again")
+    assert "calibrated on 6 good images" in done.out  # 2 that were held out, and 4 new ones
+
+
+def test_tiles_larger_than_all_images_are_warned_of(uadx, product, tmp_path):
+    asked = ("-m", "default", "--data", product / "train" / "good", "--tile", 4000, "-o", tmp_path / "model")
+    done = uadx("recalibrate", *asked)
+    assert "tiles of 4000 pixels are larger than all images" in done.err
 
 
 def test_a_model_is_not_recalibrated_onto_itself(uadx, product, tiled_model):

@@ -24,15 +24,19 @@ from uadx.pipeline.config import PipelineConfig
 from uadx.pipeline.pipeline import Pipeline
 
 COPIES = 64
+LOOKED_AT = 8
+"""Images whose tiles are counted."""
 SIDE = 300
 
 
 @dataclass
 class Figures:
-    """One device. engine, whole, rest: a measurement for each round, rest with an engine that answers at once. latency:
-    milliseconds of single images. stages: core-milliseconds by stage. started: of a process of its own."""
+    """One device. windows: of an image, on average: more than 1 where images are cut into tiles. engine, whole, rest: a
+    measurement for each round, rest with an engine that answers at once. latency: milliseconds of single windows.
+    stages: core-milliseconds by stage. started: of a process of its own."""
 
     label: str
+    windows: float = 1.0
     engine: list[Timed] = field(default_factory=list)
     whole: list[Timed] = field(default_factory=list)
     rest: list[Timed] = field(default_factory=list)
@@ -43,7 +47,7 @@ class Figures:
     @property
     def engine_rate(self) -> float:
         """Images per second, the median of the rounds."""
-        return statistics.median(one.rate for one in self.engine)
+        return statistics.median(one.rate for one in self.engine) / self.windows
 
     @property
     def whole_rate(self) -> float:
@@ -54,7 +58,7 @@ class Figures:
     def share(self) -> float:
         """How much of the engine's rate is left from files to results: the median of each round's ratio."""
         return statistics.median(
-            whole.rate / engine.rate for whole, engine in zip(self.whole, self.engine, strict=True)
+            whole.rate * self.windows / engine.rate for whole, engine in zip(self.whole, self.engine, strict=True)
         )
 
     @property
@@ -88,7 +92,7 @@ def measure(
                 )
         what = images or str(_pictures(pipelines[0], folder / "images"))
         sources = list(expand(what))
-        found = [Figures(pipeline.inspector.opened.label) for pipeline in pipelines]
+        found = [Figures(pipeline.inspector.opened.label, _windows(pipeline, sources)) for pipeline in pipelines]
         for number in range(rounds):
             for pipeline, figures in zip(pipelines, found, strict=True):
                 stage(f"{figures.label}, round {number + 1} of {rounds}")
@@ -109,11 +113,19 @@ def _round(
     throughput(inspector.opened, batch, min(1.0, seconds / 4))  # warm
     figures.engine.append(throughput(inspector.opened, batch, seconds))
     figures.latency += latencies(inspector.opened, golden[:1], seconds / 4)
-    many = max(len(sources), round(seconds * figures.engine[-1].rate))
+    many = max(len(sources), round(seconds * figures.engine[-1].rate / figures.windows))
     chosen = [sources[index % len(sources)] for index in range(many)]
     figures.whole.append(_whole(pipeline, chosen, output, formats))
     with instant(inspector.opened, inspector.level_maps(golden[:1])):
         figures.rest.append(_whole(pipeline, chosen, output, formats))
+
+
+def _windows(pipeline: Pipeline, sources: list[Source]) -> float:
+    """Of an image, on average over the first ones."""
+    if pipeline.bundle.manifest.input.tiling is None:
+        return 1.0
+    items = (pipeline.inspector.decode(source) for source in sources[:LOOKED_AT])
+    return statistics.fmean([len(item.cut.corners) for item in items if item.cut is not None] or [1.0])
 
 
 def _whole(pipeline: Pipeline, sources: list[Source], output: Path, formats: Sequence[str]) -> Timed:

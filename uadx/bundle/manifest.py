@@ -53,11 +53,13 @@ class Teacher(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Training(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the student was taught from. Images are known by the first 16 hex digits of their file's sha256.
 
-    fingerprint: sha256 over the sorted digests of all good images. held_out: those that only calibrate.
+    fingerprint: sha256 over the sorted digests of all good images. held_out: those that only calibrate. taught: the
+    others; empty in a bundle of an older uadx.
     """
 
     images: Positive
     held_out: tuple[Annotated[str, Meta(pattern="^[0-9a-f]{16}$")], ...]
+    taught: tuple[Annotated[str, Meta(pattern="^[0-9a-f]{16}$")], ...] = ()
     fingerprint: Sha256
     seed: int
     epochs: Positive
@@ -119,7 +121,8 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     calibration: for each fusion the image scores of the held-out good images, in ascending order; every threshold
     and p-value derives from them. pixel_calibration: the highest value of each one's anomaly map, likewise.
     base_levels: for each fusion the lowest and highest base level of their maps (see uadx.scoring.familiarity).
-    default_fpr: the false-alarm rate of the threshold used when none is asked for. metrics: figures measured on
+    most_windows: the most windows that one of them has, where images are cut into tiles. default_fpr: the false-alarm
+    rate of the threshold used when none is asked for. metrics: figures measured on
     labelled images, where somebody did. parent: sha256 of the bundle that this one was made from. variants: the model
     in other forms. files: sha256 of every other file.
     """
@@ -132,6 +135,7 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     calibration: dict[str, Annotated[tuple[float, ...], Meta(min_length=1)]]
     pixel_calibration: dict[str, tuple[float, ...]] = {}
     base_levels: dict[str, tuple[float, float]] = {}
+    most_windows: Positive | None = None
     default_fpr: Annotated[float, Meta(gt=0, lt=1)]
     teacher: Teacher
     training: Training

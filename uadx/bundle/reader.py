@@ -77,8 +77,8 @@ class Bundle:
                 return replace(self, manifest=calibrated_as(self.manifest, variant.own), golden_file=variant.own.golden)
         return self
 
-    def tiled(self, tiling: Tiling) -> Bundle:
-        """The bundle with images cut into such tiles, whatever it is calibrated for."""
+    def tiled(self, tiling: Tiling | None) -> Bundle:
+        """The bundle with images cut into such tiles, or not at all, whatever it is calibrated for."""
         manifest = self.manifest
         if tiling == manifest.input.tiling:
             return self
@@ -97,10 +97,11 @@ class Bundle:
         """
         if not self.calibrated:
             tiling = self.manifest.input.tiling
+            asked = "" if tiling is None else f" --tile {tiling.size} --overlap {tiling.overlap:g}"
             raise UsageError(
-                f"the model is not calibrated for {tiling}",
-                hint=f"calibrate it: uadx recalibrate --data GOOD --tile {tiling.size if tiling else ''}; or say above "
-                "which score an image is NG: --threshold",
+                f"the model is not calibrated for {tiling or 'whole images'}",
+                hint=f"calibrate it: uadx recalibrate --model MODEL --data GOOD{asked} --output NEW; "
+                "or give a threshold of your own: --threshold, threshold=...",
             )
         fpr = fpr or self.manifest.default_fpr
         image = self.calibration(fusion).threshold(fpr)

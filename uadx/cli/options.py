@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
-
-from uadx.errors import UsageError
-
-if TYPE_CHECKING:
-    from uadx.images.framing import Tiling
 
 PRECISIONS = click.Choice(["f32", "bf16", "f16", "int8", "auto"])
 
@@ -27,14 +20,3 @@ overlap = click.option(
     metavar="SHARE",
     help="Share of a tile that its neighbour shows too. Default: 0.25.",
 )
-
-
-def tiling(tile: int | None, overlap: float | None) -> Tiling | None:
-    """What --tile and --overlap mean together. Raises UsageError for --overlap alone."""
-    from uadx.images.framing import Tiling
-
-    if tile is None:
-        if overlap is not None:
-            raise UsageError("--overlap says how far tiles overlap, and there are none", hint="give --tile PIXELS too")
-        return None
-    return Tiling(tile) if overlap is None else Tiling(tile, overlap)

@@ -26,13 +26,14 @@ def command(model: str, data: Path, output: Path, tile: int | None, overlap: flo
     uadx recalibrate --model my_model --data good_of_the_new_batch/ --output my_model_2
     uadx recalibrate --model my_model --data good_and_large/ --tile 256 --output my_tiled_model
     """
-    tiling = options.tiling(tile, overlap)
     from uadx.bundle.reader import open_bundle
     from uadx.cli.progress import shown_progress, shown_warnings
     from uadx.cli.training_report import certified
+    from uadx.images.framing import chosen_tiling
     from uadx.train.recalibrate import recalibrate
 
     bundle = open_bundle(model)
+    tiling = chosen_tiling(tile, overlap, bundle.manifest.input.tiling)
     if output.resolve() == bundle.path.resolve():
         raise UsageError("--output is the model itself, which is kept as it is", hint="name another bundle to write")
     with shown_warnings(), shown_progress("calibrating", quiet) as advance:
@@ -40,7 +41,7 @@ def command(model: str, data: Path, output: Path, tile: int | None, overlap: flo
     if quiet:
         return
     if made.left_out:
-        click.echo(f"{made.left_out} images of {data} may have taught the model and did not calibrate it", err=True)
+        click.echo(f"{made.left_out} images of {data} taught the model, or may have, and were left out", err=True)
     for precision in made.dropped:
         click.echo(f"{output} has no {precision} form; make it: uadx export --precision {precision}", err=True)
     for line in certified(made.manifest, f"calibrated on {len(made.manifest.training.held_out)} good images", output):

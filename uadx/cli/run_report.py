@@ -30,6 +30,8 @@ class Report:
         self._device = opened.inspector.opened
         self._done = itertools.count(1)
         self._tally = Tally()
+        bundle = opened.inspector.bundle
+        self._most, self._larger = bundle.manifest.most_windows if bundle.calibrated else None, 0
         if self._device.simulated:
             click.echo(f"SIMULATED: {self._device.used} is no hardware", err=True)
         if quiet:
@@ -47,6 +49,7 @@ class Report:
         """Take one result that is written."""
         self._advance(next(self._done))
         self._tally.add(result["unfamiliar"])
+        self._larger += self._most is not None and result["windows"] > self._most
         if result.error is not None:
             click.echo(f"error: {result['error']['message']}", err=True)
         elif (verdict := "NG" if result["is_anomaly"] else "OK") in self._lines:
@@ -57,6 +60,12 @@ class Report:
         counts = summary.counts
         if warning := self._tally.warning or _mostly_ng(counts):
             click.echo(f"warning: {warning}", err=True)
+        if self._larger:
+            click.echo(
+                f"warning: {counted(self._larger, 'image')} cut into more tiles than the {self._most} at most of those "
+                "that calibrated the threshold: more of such that are good will be NG",
+                err=True,
+            )
         if self._quiet:
             return
         earlier = f" ({summary.resumed} from the earlier run)" if summary.resumed else ""

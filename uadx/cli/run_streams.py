@@ -43,12 +43,13 @@ class Choice:
 
     def check(self, what: str) -> None:
         """Raises UsageError where there is a choice, but what has no frames."""
-        from uadx.images.naming import printable
+        from uadx.images.naming import printable, without_password
         from uadx.images.video import may_have_frames
 
         if (self.fps or self.max_frames) and not may_have_frames(what):
             raise UsageError(
-                f"--fps and --max-frames choose frames of a video or a camera; {printable(what)} has none",
+                "--fps and --max-frames choose frames of a video or a camera; "
+                f"{printable(without_password(what))} has none",
                 hint="leave them out, or name a video, a list of videos, camera:0 or rtsp://...",
             )
 

@@ -56,10 +56,11 @@ def command(
     Exit codes: 0 done; 1 the bundle could not be written; 2 usage; 4 package, device or teacher not there; 5 teacher's
     file.
     """
+    from uadx.images.framing import chosen_tiling
     from uadx.train.dataset import good_folder
 
     size = None if image_size is None else _size(image_size)
-    tiling = options.tiling(tile, overlap)
+    tiling = chosen_tiling(tile, overlap)
     good_folder(data)  # a mistake in an argument is worth knowing before gigabytes are installed
     _check_packages()
     from uadx.cli.progress import shown_warnings

@@ -15,6 +15,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from uadx.errors import UsageError
 from uadx.images.preprocess import FITS, GRAIN, Fit, filled, resized, rgb
 
 
@@ -27,6 +28,18 @@ class Tiling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __str__(self) -> str:
         return f"tiles of {self.size} pixels that overlap by {self.overlap:g}"
+
+
+def chosen_tiling(size: int | None, overlap: float | None, own: Tiling | None = None) -> Tiling | None:
+    """What is asked for, None where it is nothing, in place of a model's own. Raises UsageError for an overlap of no
+    tiles."""
+    if size is None and own is None:
+        if overlap is not None:
+            raise UsageError("there are no tiles to overlap", hint="say how large they are: --tile PIXELS")
+        return None
+    chosen = own if size is None else Tiling(size)
+    assert chosen is not None
+    return chosen if overlap is None else Tiling(chosen.size, overlap)
 
 
 @dataclass(frozen=True)

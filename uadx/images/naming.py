@@ -51,3 +51,8 @@ def close_names(path: Path) -> list[Path]:
     except OSError:  # nothing to suggest from
         return []
     return [missing.parent / name for name in difflib.get_close_matches(missing.name, neighbours)]
+
+
+def without_password(text: str) -> str:
+    """An address without its user and password; any other text as it is."""
+    return re.sub(r"://[^/]*@", "://", text)

@@ -22,7 +22,7 @@ from uadx.errors import InputError, UsageError
 from uadx.images.frame import VIDEO_SUFFIXES, Frame
 from uadx.images.header import HEAD, is_image
 from uadx.images.listing import Line, is_list_file, read_lines, read_list
-from uadx.images.naming import close_names, is_address, place, place_url, printable
+from uadx.images.naming import close_names, is_address, place, place_url, printable, without_password
 from uadx.images.walk import matches, walk
 from uadx.output.record import holds_pictures_of_a_run
 
@@ -280,7 +280,7 @@ def _url(text: str) -> Source:
 def _unusable(item: object, index: int, error: InputError) -> Source:
     """A list's item as a source that raises error. No password of an address goes into its label."""
     text = item.path if isinstance(item, Line) else str(item) if isinstance(item, (str, Path)) else ""
-    label = printable(re.sub(r"://[^/]*@", "://", text)) or f"input[{index}]"
+    label = printable(without_password(text)) or f"input[{index}]"
     output = place(item.written if isinstance(item, Line) else text)
     return Source(label, PurePosixPath(f"input_{index}") if is_address(text) or not output.parts else output, error)
 

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from uadx.api import Hint, Precision
 from uadx.errors import ConfigError
-from uadx.images.framing import Tiling
+from uadx.images.framing import Tiling, chosen_tiling
 from uadx.scoring.fusion import Fusion
 from uadx.yaml_file import read_yaml
 
@@ -63,19 +63,17 @@ class PipelineConfig(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"`threshold` must be a number, not {self.threshold}")
         if self.threshold is not None and self.fpr is not None:
             raise ValueError("give `threshold` or `fpr`, not both")
-        if self.overlap is not None and self.tile is None:
-            raise ValueError("`overlap` says how far tiles overlap: give `tile` too")
         if self.strict and self.fallback is not None:
             raise ValueError(f"`strict` forbids the fallback {self.fallback!r}")
         if self.enable_hpi and self.fallback is not None:
             raise ValueError(f"`enable_hpi` (--hpi) runs what was measured, and no fallback such as {self.fallback!r}")
 
-    @property
-    def tiling(self) -> Tiling | None:
-        """None: as the bundle says."""
-        if self.tile is None:
-            return None
-        return Tiling(self.tile) if self.overlap is None else Tiling(self.tile, self.overlap)
+    def tiling(self, own: Tiling | None) -> Tiling | None:
+        """How images are cut. own: as the bundle says, which holds where nothing else is given.
+
+        Raises UsageError for an overlap without tiles.
+        """
+        return chosen_tiling(self.tile, self.overlap, own)
 
     def override(self, **explicit: Any) -> PipelineConfig:
         """This configuration with what was given explicitly; None leaves a field as it is.
@@ -145,6 +143,6 @@ def _convert(content: object, kind: type[T], where: str) -> T:
         text = str(error)
         raise ConfigError(
             f"{where}: not a valid configuration",
-            cause_text=text if "$" in text else f"{text} - at `$`",
+            cause_text=text.removesuffix(" - at `$`"),
             hint=f"see every key with its meaning: uadx config {NAME}",
         ) from error

@@ -35,6 +35,8 @@ from uadx.scoring.calibration import Thresholds
 
 HINT: Hint = "throughput"
 """Where the configuration says none."""
+MOST_WINDOWS = 10_000
+"""Of one image: 200 MB of level maps, and minutes of work."""
 RUNNING = "running the model"
 """The stage of an InferenceError."""
 
@@ -45,7 +47,7 @@ class Inspector:
     def __init__(self, bundle: Bundle, config: PipelineConfig) -> None:
         self.config = config
         self.limits = Limits(max_pixels=config.max_pixels, url_timeout=config.url_timeout)
-        self.bundle = bundle if config.tiling is None else bundle.tiled(config.tiling)
+        self.bundle = bundle.tiled(config.tiling(bundle.manifest.input.tiling))
         self.thresholds_for(config)  # a rate that cannot be certified is refused before a device is opened
         self.workers = config.workers or usable_cores()
         self.opened = _open(self.bundle, config)
@@ -111,6 +113,10 @@ class Inspector:
         start = time.perf_counter()
         try:
             image = load(source, self.limits)
+            if (count := self._framing.count(*image.shape[:2])) > MOST_WINDOWS:
+                raise InputError(
+                    "too_large", f"{source.label}: it would be cut into {count:,} tiles, more than {MOST_WINDOWS:,}"
+                )
             return Item(source, image, self._framing(image), None, ms_since(start))
         except InputError as error:
             return Item(source, None, None, error, ms_since(start))

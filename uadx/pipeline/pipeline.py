@@ -57,6 +57,7 @@ class Pipeline:
         fpr: float | None = None,
         recursive: bool = True,
         fps: float | None = None,
+        max_frames: int | None = None,
     ) -> Generator[Result, None, None]:
         """Inspect images and yield one result for each, in input order, while later ones are still on their way.
 
@@ -65,7 +66,8 @@ class Pipeline:
         stream, a camera's number or an rtsp:// address: the newest frame, each time the device is free, until the
         generator is closed.
         batch_size, threshold, fpr: instead of the pipeline's own. fps: frames to inspect of each second of a video or a
-        live stream; None: all of a video, of a live one as many as can be.
+        live stream; None: all of a video, of a live one as many as can be. max_frames: the end of a live stream, or of
+        each video.
 
         Arguments are checked at once: raises UsageError for an input that means nothing, InputError for a live stream
         that cannot be opened. An image that cannot be read is a result with `error`. Raises InferenceError where the
@@ -74,11 +76,11 @@ class Pipeline:
         if self._closed:
             raise UsageError("the pipeline is closed", hint="make a new one: create_pipeline(...)")
         config = self.config.override(batch_size=batch_size, threshold=threshold, fpr=fpr)
-        if fps is not None:
-            _check_fps(fps, input)
+        _check_frames(fps, max_frames, input)
         if camera := find_camera(input):
-            return self._live(camera, config, fps)
-        return self.inspect(expand(input, recursive=recursive, read_video=partial(read_video, fps=fps)), config)
+            return self._live(camera, config, fps, max_frames)
+        read = partial(read_video, fps=fps, max_frames=max_frames)
+        return self.inspect(expand(input, recursive=recursive, read_video=read), config)
 
     def live(
         self,
@@ -93,9 +95,11 @@ class Pipeline:
         in_flight = max(self.inspector.opened.async_depth + 1, config.batch_size or 1)
         return Live(camera, in_flight=in_flight, fps=fps, max_frames=max_frames, stop=stop)
 
-    def _live(self, camera: Camera, config: PipelineConfig, fps: float | None) -> Generator[Result, None, None]:
+    def _live(
+        self, camera: Camera, config: PipelineConfig, fps: float | None, max_frames: int | None
+    ) -> Generator[Result, None, None]:
         config = one_by_one(config)
-        live = self.live(camera, config, fps=fps)
+        live = self.live(camera, config, fps=fps, max_frames=max_frames)
         results = self.inspect(live, config)
 
         def each() -> Generator[Result, None, None]:
@@ -138,11 +142,16 @@ class Pipeline:
         self.close()
 
 
-def _check_fps(fps: object, what: object) -> None:
-    if not isinstance(fps, (int, float)) or not 0 < fps < math.inf:
+def _check_frames(fps: object, max_frames: object, what: object) -> None:
+    if fps is not None and (not isinstance(fps, (int, float)) or not 0 < fps < math.inf):
         raise UsageError(f"fps is {fps!r}, not a number of frames a second", hint="a number above 0, such as 2 or 0.5")
-    if not may_have_frames(what):
-        raise UsageError("fps chooses frames of a video or a live stream, and the input has none", hint="leave it out")
+    if max_frames is not None and (not isinstance(max_frames, int) or max_frames < 1):
+        raise UsageError(f"max_frames is {max_frames!r}, not a number of frames", hint="a whole number above 0")
+    for name, value in (("fps", fps), ("max_frames", max_frames)):
+        if value is not None and not may_have_frames(what):
+            raise UsageError(
+                f"{name} chooses frames of a video or a live stream, and the input has none", hint="leave it out"
+            )
 
 
 def one_by_one(config: PipelineConfig) -> PipelineConfig:

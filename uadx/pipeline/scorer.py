@@ -87,6 +87,7 @@ class Scorer:
             "input_path": item.source.label,
             "frame": item.source.frame and item.source.frame.as_json(),
             "image_size": None,
+            "windows": 0 if item.cut is None else len(item.cut.corners),
             "score": None,
             "threshold": thresholds.image,
             "pixel_threshold": thresholds.pixel,

@@ -138,11 +138,13 @@ def _write(
         calibration=found.scores,
         pixel_calibration=found.peaks,
         base_levels=found.base_ranges,
+        most_windows=found.most_windows if framing.tiling else None,
         default_fpr=Calibration(found.scores["quantile"]).default_fpr(),
         teacher=Teacher(id=teacher.id, sha256=teacher.sha256),
         training=Training(
             images=len(dataset.train.digests),
             held_out=tuple(digest[:16] for digest in dataset.held_out.digests),
+            taught=tuple(digest[:16] for digest in dataset.train.digests),
             fingerprint=dataset.fingerprint,
             seed=options.seed,
             epochs=epochs,

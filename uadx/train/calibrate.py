@@ -32,12 +32,13 @@ Maps = dict[str, NDArray[np.float32]]
 @dataclass(frozen=True)
 class Calibrated:
     """The scoring, and for each fusion the held-out scores and highest map values (ascending) and the base levels'
-    lowest and highest value, as the manifest keeps them."""
+    lowest and highest value, as the manifest keeps them. most_windows: of one image."""
 
     scoring: Scoring
     scores: dict[str, tuple[float, ...]]
     peaks: dict[str, tuple[float, ...]]
     base_ranges: dict[str, tuple[float, float]]
+    most_windows: int
 
 
 def scaled(maps: Maps, spoilt: Maps, shown: Sequence[tuple[int, int]], size: tuple[int, int]) -> Scoring:
@@ -73,7 +74,7 @@ def calibrate(scoring: Scoring, maps: Maps, cuts: Sequence[Cut], size: tuple[int
         peaks[fusion] = tuple(sorted(fused["peaks"]))
         if found := base_range(fused["bases"]):
             base_ranges[fusion] = found
-    return Calibrated(scoring, scores, peaks, base_ranges)
+    return Calibrated(scoring, scores, peaks, base_ranges, max(len(cut.corners) for cut in cuts))
 
 
 def _fused(

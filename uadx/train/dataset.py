@@ -126,6 +126,13 @@ def read_good_images(
     calibrating = [digest for digest, held in zip(digests, held_out, strict=True) if held]
     kept = _kept({digest: found.images[digest][1] for digest in teaching})
     rows = sum(kept.values()) + sum(found.images[digest][1] for digest in calibrating)
+    if framing.tiling is not None and found.largest < framing.tiling.size:
+        warnings.warn(
+            f"tiles of {framing.tiling.size} pixels are larger than all images, which are filled up with their mirror "
+            "images: take smaller tiles",
+            UadxWarning,
+            stacklevel=2,
+        )
     windows = new_images(cache, (rows, framing.height, framing.width, 3))
     reader = _Reader(found, framing, windows, kept, on_image)
     train, rest = reader.read(teaching), reader.read(calibrating)
@@ -157,16 +164,18 @@ def _kept(counts: dict[str, int]) -> dict[str, int]:
 
 
 class _Found:
-    """The different files that by their headers are images. images: by digest, the source and its count of windows."""
+    """The different files that by their headers are images. images: by digest, the source and its count of
+    windows. largest: the longest side of all."""
 
     def __init__(self, sources: Sequence[Source], framing: Framing) -> None:
         self.images: dict[str, tuple[Source, int]] = {}
+        self.largest = 0
         self.skipped = self.duplicates = 0
 
-        def look(source: Source) -> tuple[str, int] | InputError:
+        def look(source: Source) -> tuple[str, tuple[int, int]] | InputError:
             try:
                 data, size = examine(source, Limits())
-                return hashlib.sha256(data).hexdigest(), framing.count(*size)
+                return hashlib.sha256(data).hexdigest(), size
             except InputError as error:
                 return error
 
@@ -176,7 +185,8 @@ class _Found:
             elif outcome[0] in self.images:
                 self.duplicates += 1
             else:
-                self.images[outcome[0]] = (source, outcome[1])
+                self.images[outcome[0]] = (source, framing.count(*outcome[1]))
+                self.largest = max(self.largest, *outcome[1])
 
     def skip(self, error: InputError) -> None:
         warnings.warn(f"skipped: {error.message}", UadxWarning, stacklevel=2)

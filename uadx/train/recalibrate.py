@@ -22,7 +22,7 @@ from uadx.train.dataset import fingerprint, good_folder, read_good_images
 
 @dataclass(frozen=True)
 class Recalibrated:
-    """The new bundle's manifest. left_out: images that did not calibrate, because they may have taught the model.
+    """The new bundle's manifest. left_out: images that did not calibrate, because they taught the model or may have.
     dropped: forms of the model with a calibration of their own, which the new bundle has no more."""
 
     manifest: Manifest
@@ -39,8 +39,9 @@ def recalibrate(
 ) -> Recalibrated:
     """Write a bundle with the same model, calibrated on the good images of data.
 
-    Of the folder that the model was trained on, only the held-out images calibrate: what the student has learnt it
-    repeats too well. tiling: how images are cut from now on; None: as before. Raises UsageError for data without
+    Images that taught the model do not calibrate it: what the student has learnt it repeats too well. A bundle of an
+    older uadx does not know them all: where one of its held-out images is among those of data, only such calibrate.
+    tiling: how images are cut from now on; None: as before. Raises UsageError for data without
     enough good images, OutputError.
     """
     check_replaceable(output)
@@ -51,9 +52,12 @@ def recalibrate(
     training = manifest.training
 
     def split(digests: Sequence[str]) -> NDArray[np.bool_]:
-        held_out = np.isin([digest[:16] for digest in digests], training.held_out)
-        taught = held_out.any() or fingerprint(digests) == training.fingerprint
-        return held_out if taught else np.ones(len(digests), bool)
+        known = [digest[:16] for digest in digests]
+        if training.taught:
+            return ~np.isin(known, training.taught)
+        held_out = np.isin(known, training.held_out)
+        same = held_out.any() or fingerprint(digests) == training.fingerprint
+        return held_out if same else np.ones(len(digests), bool)
 
     with tempfile.TemporaryDirectory(prefix="uadx-recalibrate-") as directory:
         cache = Path(directory) / "images.npy"
@@ -68,6 +72,7 @@ def recalibrate(
         calibration=found.scores,
         pixel_calibration=found.peaks,
         base_levels=found.base_ranges,
+        most_windows=found.most_windows if manifest.input.tiling else None,
         default_fpr=Calibration(found.scores["quantile"]).default_fpr(),
         training=msgspec.structs.replace(training, held_out=tuple(d[:16] for d in dataset.held_out.digests)),
         metrics={},

@@ -71,10 +71,17 @@ def tune_and_remember(
 
 
 def _recalled(bundle: Bundle, config: PipelineConfig) -> Choice | None:
-    """A choice from before whose backend is still the same: drivers change without any package."""
+    """A choice from before that is within what is asked for, and whose backend is still the same: drivers change
+    without any package."""
     choice = recall(circumstances(bundle, config, _resolver(config)))
+    asked = (config.precision, config.batch_size, config.hint)
+    if choice is None or any(
+        want not in (None, had)
+        for want, had in zip(asked, (choice.precision, choice.batch_size, choice.hint), strict=True)
+    ):
+        return None
     try:
-        return choice if choice is not None and choice.versions == _versions(choice.device, config) else None
+        return choice if choice.versions == _versions(choice.device, config) else None
     except UadxError:  # it has gone, and something else may serve: measuring says what
         return None
 
