@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-
 from serve.conftest import PATIENCE, serving, until
+
 from uadx.pipeline.config import PipelineConfig
 
 LIMPING = """
@@ -74,9 +74,7 @@ ON_CHIP = PipelineConfig(device="limping:0")
 
 
 def test_sixteen_clients_good_and_bad_each_get_their_own_answer(server, product):
-    good, hole = (
-        (product / "test" / name / "000.png").read_bytes() for name in ("good", "hole")
-    )
+    good, hole = ((product / "test" / name / "000.png").read_bytes() for name in ("good", "hole"))
     kinds = [(good, 200, False), (hole, 200, True), (b"junk", 415, None), (good[:900], 422, None)]
 
     def client(number):
@@ -95,12 +93,17 @@ def test_sixteen_clients_good_and_bad_each_get_their_own_answer(server, product)
     assert server.service.engine.waiting == 0
 
 
+def server_post(server, image):
+    """A request on a connection of its own."""
+    return httpx.post(f"{server.base_url}/v1/inspect", content=image.read_bytes(), timeout=PATIENCE)
+
+
 def test_a_full_queue_answers_503_and_loses_nothing_that_it_took(chip, good_image):
     with serving(ON_CHIP, queue=4) as server:
         chip["seconds"] = 0.1
 
         def ask(_):
-            return httpx.post(f"{server.base_url}/v1/inspect", content=good_image.read_bytes(), timeout=PATIENCE)
+            return server_post(server, good_image)
 
         with ThreadPoolExecutor(16) as pool:
             answers = list(pool.map(ask, range(32)))
@@ -151,9 +154,10 @@ def test_a_device_that_fails_answers_with_its_words_and_serves_again(chip, good_
 def test_who_had_nothing_to_do_with_the_failure_is_answered_by_the_device_that_comes_back(chip, good_image):
     with serving(ON_CHIP.override(batch_size=1)) as server:
         chip.update(broken=1, seconds=0.02)
-        ask = lambda _: httpx.post(  # noqa: E731
-            f"{server.base_url}/v1/inspect", content=good_image.read_bytes(), timeout=PATIENCE
-        ).status_code
+
+        def ask(_):
+            return server_post(server, good_image).status_code
+
         with ThreadPoolExecutor(8) as pool:
             codes = list(pool.map(ask, range(8)))
         assert codes.count(500) == 1

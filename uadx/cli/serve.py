@@ -167,8 +167,8 @@ def _serve(
     config = find_config(pipeline or NAME).Pipeline.override(**given)
     silence_opencv()
     cv2.setNumThreads(1)  # parallel over images; OpenCV's own threads would fight the engine for the cores
-    log_to_stderr(log_format)
     with shown_warnings(), bound(host, port) as opened:
+        log_to_stderr(log_format)
         metrics = Metrics()
         service = Service(Engine(config, serving, metrics), serving, metrics)
         device = service.engine.pipeline.inspector.opened
