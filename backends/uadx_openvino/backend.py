@@ -66,7 +66,7 @@ class OpenVINOBackend(Backend):
                 hint="ask for another precision where it is wanted: --precision bf16",
             )
         self._openvino = sdk() if binding is None else cast("Any", binding)
-        self._core = _core_of(self._openvino)
+        self._core = core_of(self._openvino)
 
     def devices(self) -> Sequence[DeviceInfo]:
         return [self._device(selector) for selector in self._core.available_devices]
@@ -205,7 +205,7 @@ class OpenVINOModel(CompiledModel):
 
 
 @cache
-def _core_of(openvino: Any) -> Any:
+def core_of(openvino: Any) -> Any:
     """One for as long as the process lives. OpenVINO's CPU plugin gives the thread that makes a Core a stack for its
     signals (sigaltstack), and frees that with the Core: the thread's next signal, such as SIGTERM, is a crash."""
     return openvino.Core()
