@@ -124,7 +124,7 @@ class InputError(UadxError):
     a live stream, which is the whole input, cannot be opened.
 
     kind: a stable snake_case word for programs: not_found, empty, unreadable, not_an_image, truncated,
-    too_large, too_small, animated, fetch_failed, timeout, unsupported, not_a_video, unreachable.
+    too_large, too_small, animated, fetch_failed, timeout, unsupported, not_a_video, unreachable, url_refused.
     """
 
     exit_code = EXIT_INPUTS_FAILED

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from uadx.errors import InputError, UsageError
 from uadx.files import write_whole
 from uadx.images.sources import Source
+from uadx.scoring.calibration import Thresholds
 from uadx.scoring.fusion import upsample
-from uadx.scoring.regions import Region
+from uadx.scoring.regions import Region, find_regions
 
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 
@@ -39,7 +40,6 @@ class Result(Mapping[str, Any]):
         load: Callable[[Source], NDArray[np.uint8]],
         *,
         feature_map: NDArray[np.float32] | None = None,
-        regions: list[Region] | None = None,
         error: InputError | None = None,
     ) -> None:
         self._fields = fields
@@ -48,7 +48,7 @@ class Result(Mapping[str, Any]):
         self._anomaly_map: NDArray[np.float32] | None = None
         self.source = source
         self.feature_map = feature_map
-        self.regions = regions or []
+        self.regions: list[Region] = []
         self.error = error
 
     def __getitem__(self, key: str) -> Any:
@@ -159,9 +159,28 @@ class Result(Mapping[str, Any]):
         write_whole(path, encode_image(self.img, path.suffix))
         return path
 
-    def hold(self, image: NDArray[np.uint8], anomaly_map: NDArray[np.float32] | None) -> None:
+    def judge(self) -> None:
+        """Set the verdict, and the regions of an anomalous image, by the thresholds that it has."""
+        is_anomaly = self._fields["score"] > self._fields["threshold"]
+        self._fields |= {"is_anomaly": is_anomaly, "regions": []}
+        self.regions = []
+        if is_anomaly:
+            self._anomaly_map = self.anomaly_map
+            self.regions = find_regions(self._anomaly_map, self.region_threshold)
+            self._fields["regions"] = [region.as_json() for region in self.regions]
+
+    def against(self, thresholds: Thresholds) -> Result:
+        """The same image judged by other thresholds, which takes no second inference."""
+        fields = {**self._fields, "threshold": thresholds.image, "pixel_threshold": thresholds.pixel}
+        other = Result(fields, self.source, self._load, feature_map=self.feature_map, error=self.error)
+        other._image, other._anomaly_map = self._image, self._anomaly_map
+        if self.error is None:
+            other.judge()
+        return other
+
+    def hold(self, image: NDArray[np.uint8]) -> None:
         """Keep what the pipeline has at hand, for the consumer who asks at once."""
-        self._image, self._anomaly_map = image, anomaly_map
+        self._image = image
 
     def release(self) -> None:
         """Let go of what can be had again: a file is read again, a URL may show another picture by now."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, cast
@@ -66,7 +66,7 @@ class OpenVINOBackend(Backend):
                 hint="ask for another precision where it is wanted: --precision bf16",
             )
         self._openvino = sdk() if binding is None else cast("Any", binding)
-        self._core = self._openvino.Core()
+        self._core = core_of(self._openvino)
 
     def devices(self) -> Sequence[DeviceInfo]:
         return [self._device(selector) for selector in self._core.available_devices]
@@ -202,6 +202,13 @@ class OpenVINOModel(CompiledModel):
             stage="running the model",
             cause_text=cause,
         )
+
+
+@cache
+def core_of(openvino: Any) -> Any:
+    """One for as long as the process lives. OpenVINO's CPU plugin gives the thread that makes a Core a stack for its
+    signals (sigaltstack), and frees that with the Core: the thread's next signal, such as SIGTERM, is a crash."""
+    return openvino.Core()
 
 
 def _tensor_spec(port: Any) -> TensorSpec:

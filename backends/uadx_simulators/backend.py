@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from uadx_openvino.backend import HINT, read_model, sdk
+from uadx_openvino.backend import HINT, core_of, read_model, sdk
 
 from uadx.api import (
     Backend,
@@ -71,7 +71,7 @@ class SimulatorBackend(Backend):
             properties: dict[str, Any] = {"PERFORMANCE_HINT": options.hint.upper(), HINT: "f32"}
             if options.threads is not None:
                 properties["INFERENCE_NUM_THREADS"] = options.threads
-            compiled = self._openvino.Core().compile_model(model, "CPU", properties)
+            compiled = core_of(self._openvino).compile_model(model, "CPU", properties)
         except Exception as error:
             raise self._refusal(artifact.path, str(error), _CHECK) from error
         return SimulatedModel(

@@ -1,12 +1,13 @@
 """Bounded, ordered stages."""
 
+import queue
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from uadx.pipeline.stream import grouped, staged
+from uadx.pipeline.stream import gathered, grouped, staged
 
 
 @pytest.fixture
@@ -94,3 +95,24 @@ def test_closing_a_chain_closes_every_stage_and_leaves_no_thread(pool):
 
 def test_groups_are_consecutive_and_the_last_one_is_shorter():
     assert list(grouped((n for n in range(5)), 2)) == [[0, 1], [2, 3], [4]]
+
+
+def test_what_arrives_while_the_consumer_is_busy_is_one_group_and_a_large_arrival_is_several():
+    arriving = queue.SimpleQueue()
+    groups = gathered(arriving, 3, patience=0.01)
+    arriving.put([1])
+    assert next(groups) == [1]  # would hang if it waited for a full group
+    for some in ([2], [3], [4, 5, 6, 7]):
+        arriving.put(some)
+    assert [next(groups), next(groups)] == [[2, 3, 4], [5, 6, 7]]
+    for some in ([8], None):
+        arriving.put(some)
+    assert list(groups) == [[8]]
+
+
+def test_a_group_that_is_not_full_waits_for_its_next_item(pool):
+    arriving = queue.SimpleQueue()
+    arriving.put([1])
+    first = pool.submit(next, gathered(arriving, 2, patience=60))
+    arriving.put([2])
+    assert first.result(5) == [1, 2]

@@ -14,6 +14,7 @@ from uadx.errors import UadxError
 
 COMMANDS = {
     "run": ("uadx.cli.run", "Inspect images: verdicts, heat maps, results.jsonl."),
+    "serve": ("uadx.cli.serve", "Inspect images over HTTP: PaddleX's API, uadx's own, Open Inference Protocol."),
     "train": ("uadx.cli.train", "Train a model bundle on good images."),
     "check": ("uadx.cli.check", "Find what is wrong with a folder of images before training on it."),
     "eval": ("uadx.cli.eval", "Measure a model on labelled images."),

@@ -16,10 +16,13 @@ from uadx.errors import InputError
 _CHUNK = 1 << 16
 
 
-def fetch(address: str, *, timeout: float, max_bytes: int) -> bytes:
+def fetch(
+    address: str, *, timeout: float, max_bytes: int, opener: urllib.request.OpenerDirector | None = None
+) -> bytes:
     """GET address and return its body. Redirects are followed to http and https only; proxies are the
     environment's.
 
+    opener: what connects instead, where not every address may be asked.
     timeout: seconds for everything: name lookup, connection, redirects, headers, body.
     Raises InputError: fetch_failed, timeout, too_large.
     """
@@ -29,7 +32,7 @@ def fetch(address: str, *, timeout: float, max_bytes: int) -> bytes:
 
     def download() -> None:
         try:
-            body.set_result(_download(address, deadline, max_bytes))
+            body.set_result(_download(address, deadline, max_bytes, opener or opener_with()))
         except BaseException as error:  # the future carries it to the caller
             body.set_exception(error)
 
@@ -49,10 +52,10 @@ def fetch(address: str, *, timeout: float, max_bytes: int) -> bytes:
         raise InputError("fetch_failed", "cannot be fetched", cause_text=str(cause)) from None
 
 
-def _download(address: str, deadline: float, max_bytes: int) -> bytes:
+def _download(address: str, deadline: float, max_bytes: int, opener: urllib.request.OpenerDirector) -> bytes:
     quoted = quote(address, safe=":/?#[]@!$&'()*+,;=%~")
     request = urllib.request.Request(quoted, headers={"User-Agent": "uadx"})
-    with _opener().open(request, timeout=max(deadline - time.monotonic(), 0.001)) as response:
+    with opener.open(request, timeout=max(deadline - time.monotonic(), 0.001)) as response:
         promised = int(response.headers.get("Content-Length") or -1)
         if promised > max_bytes:
             raise _too_large(max_bytes)
@@ -69,13 +72,13 @@ def _download(address: str, deadline: float, max_bytes: int) -> bytes:
     return b"".join(chunks)
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    """What urllib.request.build_opener makes, without its handlers for file, ftp and data addresses."""
+def opener_with(*connecting: urllib.request.BaseHandler) -> urllib.request.OpenerDirector:
+    """What urllib.request.build_opener makes, without its handlers for file, ftp and data addresses. connecting: what
+    opens http and https, by default urllib's own, through the environment's proxies."""
     opener = urllib.request.OpenerDirector()
+    own = (urllib.request.ProxyHandler(), urllib.request.HTTPHandler(), urllib.request.HTTPSHandler())
     for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
+        *(connecting or own),
         urllib.request.HTTPRedirectHandler(),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),

@@ -79,7 +79,7 @@ class Inspector:
         # tiles of one image fill a batch, and images that wait to be cut into tiles are large
         ahead = 1 if self._framing.tiling else batch_size
         decoded = staged(sources, lambda s: self._pool.submit(self.decode, s), self.workers + ahead)
-        inferred = staged(grouped(windows(decoded), batch_size), self._infer, self.opened.async_depth + 1)
+        inferred = staged(grouped(windows(decoded), batch_size), self.infer, self.opened.async_depth + 1)
         scored = staged(regrouped(inferred, self.device_fields), score, self.workers + 1)
         with contextlib.closing(scored):
             for results in scored:
@@ -125,7 +125,8 @@ class Inspector:
             unfit = InputError(kind, f"{source.label}: cannot be decoded", cause_text=str(failure) or "out of memory")
             return Item(source, None, None, unfit, ms_since(start))
 
-    def _infer(self, batch: list[Window]) -> Future[Inferred]:
+    def infer(self, batch: list[Window]) -> Future[Inferred]:
+        """Start some windows on the device that has the least to do. Its failure is an InferenceError."""
         pixels = [window.pixels for window in batch if window.pixels is not None]
         done: Future[Inferred] = Future()
         done.set_running_or_notify_cancel()  # a stage that is closed must not cancel what the callback will set

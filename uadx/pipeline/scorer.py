@@ -17,7 +17,6 @@ from uadx.result import Result
 from uadx.scoring.calibration import Thresholds
 from uadx.scoring.familiarity import base_level
 from uadx.scoring.fusion import Fusion, anomaly_maps
-from uadx.scoring.regions import find_regions
 from uadx.scoring.windows import highest_scores, joined
 
 
@@ -67,19 +66,14 @@ class Scorer:
     def _inspected(self, item: Item, fields: dict[str, Any], feature_map: NDArray[np.float32], score: float) -> Result:
         assert item.image is not None
         height, width = item.image.shape[:2]
-        is_anomaly = score > fields["threshold"]
         fields |= {
             "image_size": [height, width],
             "score": score,
-            "is_anomaly": is_anomaly,
             "p_value": None if self.calibration is None else self.calibration.p_value(score),
         }
         result = Result(fields, item.source, self._load, feature_map=feature_map)
-        result.hold(item.image, None)
-        if is_anomaly:
-            result.hold(item.image, result.anomaly_map)
-            result.regions = find_regions(result.anomaly_map, result.region_threshold)
-            fields["regions"] = [region.as_json() for region in result.regions]
+        result.hold(item.image)
+        result.judge()
         return result
 
     def _fields(self, item: Item, thresholds: Thresholds) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import contextlib
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
 from itertools import islice
@@ -73,3 +74,32 @@ def grouped(items: Generator[A, None, None], size: int) -> Generator[list[A], No
     with contextlib.closing(items):
         while group := list(islice(items, size)):
             yield group
+
+
+def gathered(
+    arriving: queue.SimpleQueue[Iterable[A] | None], size: int, patience: float
+) -> Generator[list[A], None, None]:
+    """Groups of up to `size` items of what arrives in a queue, until it brings None.
+
+    A group waits for others at most `patience` seconds from when its first item is taken up. While the consumer is
+    busy more arrives, so that groups grow with the load and a lone item hardly waits.
+    """
+    waiting: deque[A] = deque()
+    ended = False
+    while not ended or waiting:
+        if not waiting:
+            some = arriving.get()
+            if some is None:
+                return
+            waiting.extend(some)
+        deadline = time.monotonic() + patience
+        while len(waiting) < size and not ended:
+            try:
+                some = arriving.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                break
+            if some is None:
+                ended = True
+            else:
+                waiting.extend(some)
+        yield [waiting.popleft() for _ in range(min(size, len(waiting)))]

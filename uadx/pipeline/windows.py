@@ -6,7 +6,7 @@ Batches are filled with windows, whichever images they are of: many tiles of a l
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,13 +70,18 @@ def windows(items: Generator[Item, None, None]) -> Generator[Window, None, None]
     """The windows of items, one after the other. Closing it closes `items`."""
     with contextlib.closing(items):
         for item in items:
-            if item.framed is None:
-                yield Window(item, None, last=True)
-                continue
-            pixels = item.framed.windows
-            item.framed = None  # what is not in a batch yet is held by the windows that are left
-            for number, one in enumerate(pixels, 1):
-                yield Window(item, one, last=number == len(pixels))
+            yield from windows_of(item)
+
+
+def windows_of(item: Item) -> Iterator[Window]:
+    """The windows of one item."""
+    if item.framed is None:
+        yield Window(item, None, last=True)
+        return
+    pixels = item.framed.windows
+    item.framed = None  # what is not in a batch yet is held by the windows that are left
+    for number, one in enumerate(pixels, 1):
+        yield Window(item, one, last=number == len(pixels))
 
 
 def regrouped(batches: Generator[Inferred, None, None], several: Mapping[str, Any]) -> Generator[Complete, None, None]:

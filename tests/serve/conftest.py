@@ -1,0 +1,98 @@
+"""Servers: one in this process for whoever may share it, and real processes for what needs one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import httpx
+import pytest
+
+pytest.importorskip("starlette", reason="uadx serve needs the extra serve")
+pytest.importorskip("httpx", reason="the client needs the extra client")
+
+import uvicorn
+
+from uadx.pipeline.config import PipelineConfig
+from uadx.serve.app import build_app
+from uadx.serve.engine import Engine
+from uadx.serve.lifecycle import address_of, bound
+from uadx.serve.metrics import Metrics
+from uadx.serve.service import Service
+from uadx.serve.settings import Settings
+
+PATIENCE = 60.0
+
+
+@contextlib.contextmanager
+def serving(config=None, **settings):
+    """A server in this process: yields a client whose `service` is the server's."""
+    settings, metrics = Settings(**settings), Metrics()
+    service = Service(Engine(config or PipelineConfig(device="openvino:CPU"), settings, metrics), settings, metrics)
+    opened = bound("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(build_app(service), log_config=None, lifespan="off", access_log=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]})
+    thread.start()
+    try:
+        with httpx.Client(base_url=address_of(opened), timeout=PATIENCE) as client:
+            client.service = service
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+        service.engine.close()
+
+
+@pytest.fixture(scope="session")
+def server():
+    """One for whoever only asks."""
+    with serving() as client:
+        yield client
+
+
+class Process:
+    """A `uadx serve` in a process of its own, at a port that it chose."""
+
+    def __init__(self, *options, **environment):
+        command = [sys.executable, "-m", "uadx", "serve", "--port", "0", *map(str, options)]
+        path = os.pathsep.join(filter(None, sys.path))
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONPATH": path, **environment},
+        )  # fmt: skip
+        line = self.process.stdout.readline()
+        assert "http://" in line, self.process.communicate()
+        self.url = line.split()[-1]
+
+    def stop(self, how):
+        """Send a signal; exit code and stderr."""
+        self.process.send_signal(how)
+        _, err = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, err
+
+
+@pytest.fixture
+def start():
+    """start("--api-key", "x") -> Process; none is left running."""
+    started = []
+
+    def begin(*options, **environment):
+        started.append(Process("--device", "openvino:CPU", *options, **environment))
+        return started[-1]
+
+    yield begin
+    for one in started:
+        one.process.kill()
+        one.process.communicate()
+
+
+def until(true):
+    """Wait for a condition."""
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)

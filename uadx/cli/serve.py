@@ -1,0 +1,182 @@
+"""`uadx serve`: inspect images that come over HTTP."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from uadx.cli import options
+from uadx.cli.progress import NO_MODEL, shown_warnings
+from uadx.errors import UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from uadx.serve.settings import Settings
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@click.command()
+@click.option("--model", "-m", metavar="MODEL", help="Model bundle, directory or .zip. Default: the demo product's.")
+@click.option("--device", "-d", metavar="DEVICE", help="cpu, gpu:0,1, openvino:CPU, ...: see `uadx devices`.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; 0.0.0.0: all of them.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any that is free.")
+@click.option("--max-batch", type=click.IntRange(1), help="Images per inference. Default: what suits the device.")
+@click.option(
+    "--max-delay-ms",
+    type=click.FloatRange(0, 10_000),
+    default=2.0,
+    show_default=True,
+    help="How long an image waits for others to fill its batch.",
+)
+@click.option(
+    "--queue",
+    type=click.IntRange(1),
+    default=64,
+    show_default=True,
+    help="Images that may wait or be under way; the next is refused with 503.",
+)
+@click.option("--max-per-client", type=click.IntRange(1), help="Of them, those of one address; the next gets 429.")
+@click.option("--max-body-mb", type=click.IntRange(1, 4096), default=64, show_default=True, help="Of one request, MiB.")
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(1),
+    default=50_000_000,
+    show_default=True,
+    help="Of one image; larger ones are refused undecoded.",
+)
+@click.option("--allow-url", metavar="HOST[,HOST]", default="", help="Hosts from which images may be fetched.")
+@click.option(
+    "--allow-host",
+    metavar="NAME[,NAME]",
+    default="",
+    help="Names that this server may be called by. Default: at loopback its own names, else any.",
+)
+@click.option("--api-key", envvar="UADX_API_KEY", show_envvar=True, help="What every request must bring.")
+@click.option("--admin-key", envvar="UADX_ADMIN_KEY", show_envvar=True, help="What loading another model takes.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--label-map/--no-label-map",
+    default=True,
+    show_default=True,
+    help="Whether PaddleX's answers have their 65,536 numbers unless the request says so.",
+)
+@click.option(
+    "--drain",
+    type=click.FloatRange(1),
+    metavar="SECONDS",
+    default=60.0,
+    show_default=True,
+    help="Time for what was accepted when the server is stopped.",
+)
+@click.option("--threshold", type=float, help="An image is NG above this score, whatever the calibration says.")
+@click.option(
+    "--fpr",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Share of good images that may be called NG, such as 0.01.",
+)
+@options.precision
+@options.tile
+@options.overlap
+@click.option("--hpi/--no-hpi", "enable_hpi", default=None, help="Run what uadx tune measures to be fastest here.")
+@click.option("--workers", type=click.IntRange(1), help="Threads that decode and score. Default: one per core.")
+@click.option("--fallback", metavar="DEVICE", help="The device to use where --device cannot be used.")
+@click.option("--devices-file", metavar="FILE", help="A devices.yaml of your own.")
+@click.option("--pipeline", metavar="NAME|FILE", help="A configuration file; explicit options beat it.")
+def command(
+    host: str,
+    port: int,
+    max_batch: int | None,
+    max_delay_ms: float,
+    queue: int,
+    max_per_client: int | None,
+    max_body_mb: int,
+    allow_url: str,
+    allow_host: str,
+    api_key: str | None,
+    admin_key: str | None,
+    log_format: Literal["text", "json"],
+    label_map: bool,
+    drain: float,
+    pipeline: str | None,
+    **settings: Any,
+) -> int:
+    """Inspect images over HTTP: PaddleX's API, /v1/inspect and the Open Inference Protocol.
+
+    \b
+    uadx serve --model my_model --device cpu
+    curl -F image=@part.png http://127.0.0.1:8080/v1/inspect
+
+    SIGTERM and Ctrl-C end it once everything that was accepted is answered; SIGHUP reads the model again.
+    """
+    _require_packages()
+    from uadx.serve.settings import Settings
+
+    for name, key in (("--api-key", api_key), ("--admin-key", admin_key)):
+        if key is not None and not key.strip():
+            raise UsageError(f"{name} is empty", hint="give a long random one: openssl rand -hex 32")
+    names = _split(allow_host)
+    serving = Settings(
+        max_delay=max_delay_ms / 1e3,
+        queue=queue,
+        max_body=max_body_mb << 20,
+        per_client=max_per_client,
+        allow_url=_split(allow_url),
+        allow_hosts=names or (LOOPBACK if host in LOOPBACK else ()),
+        api_key=api_key,
+        admin_key=admin_key,
+        drain=drain,
+        label_map=label_map,
+    )
+    _serve(host, port, serving, log_format, pipeline, {**settings, "batch_size": max_batch})
+    return 0
+
+
+def _split(names: str) -> tuple[str, ...]:
+    return tuple(name.strip().lower() for name in names.split(",") if name.strip())
+
+
+def _require_packages() -> None:
+    missing = [
+        name for name in ("starlette", "uvicorn", "prometheus_client", "python_multipart") if not find_spec(name)
+    ]
+    if missing:
+        raise UnavailableError(f"uadx serve needs {', '.join(missing)}", hint="pip install 'uadx[serve]'")
+
+
+def _serve(
+    host: str,
+    port: int,
+    serving: Settings,
+    log_format: Literal["text", "json"],
+    pipeline: str | None,
+    given: dict[str, Any],
+) -> None:
+    import cv2
+
+    from uadx.images.capture import silence_opencv
+    from uadx.pipeline.config import NAME
+    from uadx.pipeline.pipeline import find_config
+    from uadx.serve.engine import Engine
+    from uadx.serve.lifecycle import address_of, bound, serve
+    from uadx.serve.log import log_to_stderr
+    from uadx.serve.metrics import Metrics
+    from uadx.serve.service import Service
+
+    config = find_config(pipeline or NAME).Pipeline.override(**given)
+    silence_opencv()
+    cv2.setNumThreads(1)  # parallel over images; OpenCV's own threads would fight the engine for the cores
+    with shown_warnings(), bound(host, port) as opened:
+        log_to_stderr(log_format)
+        metrics = Metrics()
+        service = Service(Engine(config, serving, metrics), serving, metrics)
+        device = service.engine.pipeline.inspector.opened
+        if config.model is None:
+            click.echo(NO_MODEL, err=True)
+        if device.simulated:
+            click.echo(f"SIMULATED: {device.used} is no hardware", err=True)
+        if host not in LOOPBACK and serving.api_key is None:
+            click.echo(f"warning: whoever reaches {host} may use this server: it has no --api-key", err=True)
+        name = service.engine.pipeline.bundle.manifest.name
+        serve(service, opened, lambda: click.echo(f"{name} on {device.label}: {address_of(opened)}"))

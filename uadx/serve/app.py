@@ -1,0 +1,32 @@
+"""The application: all routes, and around them who may ask and what is noted."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
+
+from uadx.errors import UadxError
+from uadx.serve.access import Access
+from uadx.serve.answers import answer_error
+from uadx.serve.guard import Guard
+from uadx.serve.inference_protocol import InferenceProtocol
+from uadx.serve.inspection import Inspection
+from uadx.serve.operations import Operations
+from uadx.serve.paddlex import PaddleX
+from uadx.serve.refusals import Refusal
+from uadx.serve.service import Service
+
+
+def build_app(service: Service) -> ASGIApp:
+    """The ASGI application of a service."""
+    routes: list[BaseRoute] = [
+        *PaddleX(service).routes,
+        *Inspection(service).routes,
+        *InferenceProtocol(service).routes,
+        *Operations(service).routes,
+    ]
+    handled = (Refusal, UadxError, HTTPException)
+    inner = Starlette(routes=routes, exception_handlers=dict.fromkeys(handled, answer_error))
+    return Access(Guard(inner, service), service)

@@ -1,0 +1,104 @@
+"""Who may ask: the host name that was called, the page that calls, the key; and whether there is room for a body."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from uadx.serve.answers import refused
+from uadx.serve.refusals import Refusal, busy
+from uadx.serve.service import Service
+
+OPEN = frozenset({"/", "/health", "/live", "/ready", "/openapi.json", "/v2/health/live", "/v2/health/ready"})
+"""What needs no key: probes, the API's description, and the page, which asks for the key itself."""
+ADMIN = frozenset({("POST", "/v1/model")})
+
+
+class Guard:
+    """ASGI middleware. What it refuses is read to its end within the limits, so that the client reads the reason
+    instead of a broken connection, and never kept."""
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app, self._service = app, service
+        self._bodies = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            self._check(scope)
+        except Refusal as refusal:
+            scope["refused"] = refusal
+            await _read_away(receive, self._service.settings.max_body)
+            await refused(scope["path"], scope["request_id"], refusal)(scope, receive, send)
+            return
+        if scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        self._bodies += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._bodies -= 1
+
+    def _check(self, scope: Scope) -> None:
+        settings, headers = self._service.settings, Headers(scope=scope)
+        called = headers.get("host", "").lower()
+        name = (urlsplit(f"//{called}").hostname if _is_host(called) else None) or ""
+        if settings.allow_hosts and name not in settings.allow_hosts:
+            raise Refusal(
+                400, "wrong_host", "this server is not called by that name", hint="start it with --allow-host"
+            )
+        origin = headers.get("origin")
+        if origin not in (None, f"http://{called}", f"https://{called}"):
+            raise Refusal(403, "wrong_origin", "a page of another site may not ask this server")
+        asks_for_model = (scope["method"], scope["path"]) in ADMIN
+        if asks_for_model:
+            self._check_admin(headers)
+        elif scope["path"] not in OPEN:
+            self._check_key(headers)
+        if scope["method"] == "POST" and not asks_for_model and self._bodies >= 2 * settings.queue:
+            raise busy(f"{self._bodies} requests are under way")
+
+    def _check_key(self, headers: Headers) -> None:
+        settings = self._service.settings
+        keys = [key for key in (settings.api_key, settings.admin_key) if key is not None]
+        if settings.api_key is not None and True not in [_same(_given(headers), key) for key in keys]:
+            raise _unauthorised("this needs the server's key: X-API-Key: ..., or Authorization: Bearer ...")
+
+    def _check_admin(self, headers: Headers) -> None:
+        key = self._service.settings.admin_key
+        if key is None:
+            raise Refusal(403, "no_admin_key", "models are not loaded by request: the server has no --admin-key")
+        if not _same(_given(headers), key):
+            raise _unauthorised("this needs the server's admin key")
+
+
+def _is_host(text: str) -> bool:
+    return bool(text) and not set(text) & set("/@?#\\ ")
+
+
+def _given(headers: Headers) -> str:
+    scheme, _, bearer = headers.get("authorization", "").partition(" ")
+    return headers.get("x-api-key") or (bearer.strip() if scheme.lower() == "bearer" else "")
+
+
+def _same(given: str, key: str) -> bool:
+    """In a time that tells nothing of the key, its length neither."""
+    digests = (hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest() for text in (given, key))
+    return hmac.compare_digest(*digests)
+
+
+def _unauthorised(message: str) -> Refusal:
+    return Refusal(401, "unauthorised", message, headers={"WWW-Authenticate": "Bearer"})
+
+
+async def _read_away(receive: Receive, most: int) -> None:
+    received = 0
+    while received <= most:
+        message: Message = await receive()
+        received += len(message.get("body", b""))
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            return

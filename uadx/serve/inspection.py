@@ -1,0 +1,80 @@
+"""uadx's own API: POST /v1/inspect takes one image or many in whatever form a client has them."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from uadx.images.sources import Source
+from uadx.result import Result, encode_image
+from uadx.serve.answers import json_answer, request_id
+from uadx.serve.body import Wanted, media_type, read, read_files, read_json, source
+from uadx.serve.refusals import Refusal, refusal_of
+from uadx.serve.service import Service
+
+_RAW = frozenset({"application/octet-stream", ""})
+
+
+class Asked(msgspec.Struct, forbid_unknown_fields=True):
+    """A JSON body. image: base64 or an allowed URL; images: many of them, instead. threshold, fpr: see Wanted."""
+
+    image: str | None = None
+    images: list[str] | None = None
+    threshold: float | None = None
+    fpr: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.image is None) == (self.images is None) or self.images == []:
+            raise ValueError("give `image`, or `images` with at least one")
+
+
+class Inspection:
+    """The routes of one service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self.routes = [Route("/v1/inspect", self.inspect, methods=["POST"])]
+
+    async def inspect(self, request: Request) -> Response:
+        """Rows as results.jsonl has them; or the overlay of a single image where Accept asks for image/png.
+
+        An only image that cannot be inspected is an error of the request; of many it is a row with `error`.
+        """
+        sources, wanted = await self._read(request)
+        picture = "image/png" in request.headers.get("accept", "").lower()
+        if picture and len(sources) > 1:
+            raise Refusal(406, "not_acceptable", f"a picture is the answer for one image, not for {len(sources)}")
+        results = await self._service.inspect(request, sources, wanted)
+        if len(results) == 1 and results[0].error is not None:
+            raise refusal_of(results[0].error)
+        if picture:
+            return await self._overlay(results[0])
+        return json_answer({"request_id": request_id(request), "results": [result.json for result in results]})
+
+    async def _read(self, request: Request) -> tuple[list[Source], Wanted]:
+        settings, stated = self._service.settings, media_type(request)
+        wanted = Wanted.of_query(request)
+        if stated == "application/json":
+            asked = await read_json(request, settings, Asked)
+            if asked.threshold is not None or asked.fpr is not None:
+                wanted = Wanted(asked.threshold, asked.fpr)
+            texts = asked.images if asked.image is None else [asked.image]
+            return await self._service.sources(texts or []), wanted
+        if stated == "multipart/form-data":
+            return await read_files(request, settings), wanted
+        if stated in _RAW or stated.startswith("image/"):
+            return [source("image", await read(request, settings))], wanted
+        raise Refusal(
+            415,
+            "unsupported",
+            "the body must be an image (image/png, ..., application/octet-stream), multipart/form-data or "
+            "application/json",
+        )
+
+    async def _overlay(self, result: Result) -> Response:
+        png = await self._service.draw(lambda: encode_image(result.img, ".png"))
+        verdict = "NG" if result["is_anomaly"] else "OK"
+        headers = {"X-Uadx-Score": repr(result["score"]), "X-Uadx-Verdict": verdict}
+        return Response(png, 200, headers, "image/png")

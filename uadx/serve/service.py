@@ -1,0 +1,128 @@
+"""What the APIs share: images in, results out, in the terms of one request."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+
+from uadx.errors import InputError
+from uadx.images.sources import Source
+from uadx.result import Result
+from uadx.serve import body, remote
+from uadx.serve.body import Wanted
+from uadx.serve.engine import Engine
+from uadx.serve.metrics import Metrics
+from uadx.serve.refusals import Refusal, not_ready, refusal_of
+from uadx.serve.settings import Settings
+
+T = TypeVar("T")
+_PROBED_FOR = 1.0  # seconds for which an answer of /ready holds, so that asking often costs nothing
+
+
+class ClientGone(Exception):  # noqa: N818
+    """The connection ended before its answer was there."""
+
+
+@dataclass
+class Service:
+    """One server's. draining: no longer accepting, on its way to its end."""
+
+    engine: Engine
+    settings: Settings
+    metrics: Metrics
+    draining: bool = False
+
+    def __post_init__(self) -> None:
+        self._probing: asyncio.Task[None] | None = None
+        self._probed = 0.0
+
+    async def sources(self, texts: Sequence[str]) -> list[Source]:
+        """The images that a JSON body gives as base64 or, where the operator allows it, by their addresses."""
+        return [
+            body.source(f"image[{at}]" if len(texts) > 1 else "image", await self._image(text))
+            for at, text in enumerate(texts)
+        ]
+
+    async def _image(self, text: str) -> bytes | InputError:
+        if not body.is_url(text):
+            return body.from_base64(text)
+        config = self.engine.pipeline.config
+        try:
+            return await asyncio.to_thread(
+                remote.fetch_allowed, text, self.settings.allow_url,
+                timeout=config.url_timeout, max_bytes=self.settings.max_body,
+            )  # fmt: skip
+        except InputError as error:
+            return error
+
+    async def inspect(self, request: Request, sources: Sequence[Source], wanted: Wanted) -> list[Result]:
+        """One result for each image, in order. Raises Refusal where they are not accepted or the device fails, and
+        ClientGone, with what has not begun called off."""
+        inspector = self.engine.pipeline.inspector
+        thresholds = None
+        if wanted != Wanted():  # a rate that cannot be certified is refused before anything is inspected
+            thresholds = inspector.thresholds_for(inspector.config.override(threshold=wanted.threshold, fpr=wanted.fpr))
+        futures = self.engine.accept(sources, request.client.host if request.client else "")
+        results = await _or_gone(request, asyncio.gather(*map(asyncio.wrap_future, futures)))
+        if thresholds is not None:
+            results = await asyncio.to_thread(lambda: [result.against(thresholds) for result in results])
+        for result in results:
+            if result.error is not None:
+                self.metrics.errors.labels(result.error.kind).inc()
+                self.metrics.verdicts.labels("error").inc()
+            else:
+                self.metrics.verdicts.labels("ng" if result["is_anomaly"] else "ok").inc()
+        return list(results)
+
+    async def inspect_one(self, request: Request, source: Source, wanted: Wanted) -> Result:
+        """The same for a request of one image, where an image that cannot be inspected is an error of the request."""
+        (result,) = await self.inspect(request, [source], wanted)
+        if result.error is not None:
+            raise refusal_of(result.error)
+        return result
+
+    async def draw(self, work: Callable[[], T]) -> T:
+        """Run what takes a while, such as drawing, beside the event loop."""
+        return await asyncio.to_thread(work)
+
+    async def ready(self) -> None:
+        """Let the model inspect an image of its own. Raises Refusal with the reason where it cannot."""
+        if self.draining:
+            raise not_ready("the server is stopping")
+        if self._probing is None or (self._probing.done() and time.monotonic() - self._probed > _PROBED_FOR):
+            self._probed = time.monotonic()
+            self._probing = asyncio.create_task(self._probe())
+        await asyncio.shield(self._probing)
+
+    async def _probe(self) -> None:
+        try:
+            result = await asyncio.wrap_future(self.engine.probe())
+        except Exception as error:
+            raise not_ready(refusal_of(error).message) from None
+        if result.error is not None:
+            raise not_ready(result.error.in_one_line)
+
+
+async def _or_gone(request: Request, answers: asyncio.Future[list[Result]]) -> list[Result]:
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    watch = asyncio.create_task(gone())
+    try:
+        both: list[asyncio.Future[Any]] = [answers, watch]
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if not answers.done():
+            answers.cancel()
+            raise ClientGone
+        return answers.result()
+    except asyncio.CancelledError:
+        answers.cancel()
+        raise Refusal(503, "stopped", "the server was stopped before the image was inspected") from None
+    finally:
+        watch.cancel()
