@@ -38,12 +38,13 @@ def test_a_line_has_the_documented_fields(uadx, parts, tmp_path):
     uadx("run", "--input", parts, "--output", tmp_path / "out")
     good, bad, _, broken = lines(tmp_path / "out")
     assert list(good) == [
-        "input_path", "frame", "image_size", "score", "threshold", "pixel_threshold", "is_anomaly", "p_value",
-        "unfamiliar", "regions", "model", "device", "ms", "error",
+        "input_path", "frame", "image_size", "windows", "score", "threshold", "pixel_threshold", "is_anomaly",
+        "p_value", "unfamiliar", "regions", "model", "device", "ms", "error",
     ]  # fmt: skip
     assert good["image_size"] == list(cv2.imread(str(parts / "a.png")).shape[:2])
     assert good["score"] <= good["threshold"] < bad["score"]
     assert good["regions"] == []
+    assert (good["windows"], broken["windows"]) == (1, 0)
     assert bad["p_value"] < 0.05
     height, width = bad["image_size"]
     for region in bad["regions"]:

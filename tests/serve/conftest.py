@@ -47,9 +47,9 @@ def serving(config=None, **settings):
         service.engine.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server():
-    """One for whoever only asks."""
+    """One for whoever only asks; it ends with the module, or tests that count threads would see its own."""
     with serving() as client:
         yield client
 
