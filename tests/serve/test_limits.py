@@ -106,6 +106,7 @@ def test_another_site_s_page_and_a_foreign_name_are_refused(good_image):
 def test_a_request_is_called_by_its_id_in_answer_and_log(server, caplog):
     caplog.set_level(logging.INFO, "uadx.serve")
     assert server.get("/live", headers={"X-Request-ID": "line-1.42"}).headers["x-request-id"] == "line-1.42"
+    until(lambda: caplog.records)  # the line is written when the answer is out
     assert caplog.records[-1].request_id == "line-1.42"
     assert len(server.get("/live", headers={"X-Request-ID": "a b"}).headers["x-request-id"]) == 36
 
