@@ -35,12 +35,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="Folder for index.html, eval.json and images.csv.",
 )
-@click.option("--threshold", type=float, help="An image is NG above this score, whatever the calibration says.")
-@click.option(
-    "--fpr",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Share of good images that may be called NG, such as 0.01.",
-)
+@options.threshold
+@options.fpr
 @options.precision
 @click.option("--fusion", type=click.Choice(["quantile", "product"]), help="product: the paper's formula, to compare.")
 @click.option("--json", "as_json", is_flag=True, help="Print eval.json instead of a table.")
@@ -60,7 +56,7 @@ def command(data: Path, output: Path, as_json: bool, quiet: bool, **settings: An
     from uadx.evaluation.page import write_page
     from uadx.evaluation.record import write_record
     from uadx.evaluation.worst import Worst
-    from uadx.output.table import write_csv
+    from uadx.output.table import csv_table
     from uadx.pipeline.config import PipelineConfig
     from uadx.pipeline.pipeline import Pipeline
 
@@ -72,13 +68,12 @@ def command(data: Path, output: Path, as_json: bool, quiet: bool, **settings: An
         if config.model is None and not quiet:
             click.echo(NO_MODEL, err=True)
         worst = Worst(test_set.masks)
-        rows: list[dict[str, Any]] = []
-        with shown_progress("inspecting", quiet) as advance:
+        with shown_progress("inspecting", quiet) as advance, csv_table(output / "images.csv") as add_row:
 
             def watched() -> Iterator[Result]:
                 count = itertools.count(1)
                 for result in pipeline.predict(test_set.images):
-                    rows.append(result.json)
+                    add_row(result.json)
                     if result.error is not None:
                         click.echo(f"error: {result['error']['message']}", err=True)
                     worst.add(result)
@@ -89,7 +84,6 @@ def command(data: Path, output: Path, as_json: bool, quiet: bool, **settings: An
         page = output / "index.html"
         write_page(page, pipeline, data, evaluation, worst)
         record = write_record(output / "eval.json", pipeline, data, evaluation)
-        write_csv(output / "images.csv", rows)
         if as_json:
             click.echo(record)
         elif quiet:

@@ -22,7 +22,7 @@ from uadx.images.sources import Source
 from uadx.output.pictures import to_json
 from uadx.output.record import RECORD
 from uadx.output.stamps import Stamps, stamp
-from uadx.output.table import write_csv
+from uadx.output.table import csv_table
 from uadx.result import Result
 
 _DIFFERENCES = {
@@ -193,7 +193,9 @@ class RunFolder:
         """Turn the journal into the finished files."""
         self._file.close()
         if "csv" in self.formats:
-            write_csv(self.root / "results.csv", self._read_journal())
+            with csv_table(self.root / "results.csv") as add:
+                for fields in self._read_journal():
+                    add(fields)
         if "jsonl" in self.formats:
             os.replace(self.journal, self.root / "results.jsonl")
         else:

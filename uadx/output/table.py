@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +32,18 @@ COLUMNS = (
 )
 
 
-def write_csv(path: Path, results: Iterable[dict[str, Any]]) -> None:
-    """Write the rows of results, given as their JSON fields; whole or not at all, in UTF-8 with a byte order mark
-    (spreadsheets take it for Latin-1 otherwise)."""
+@contextlib.contextmanager
+def csv_table(path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Yields what adds a row, given a result's JSON fields. The file is there whole after the context, or not at all;
+    in UTF-8 with a byte order mark (spreadsheets take it for Latin-1 otherwise)."""
     with whole_file(path) as binary:
         text = io.TextIOWrapper(binary, "utf-8-sig", errors="backslashreplace", newline="")
         writer = csv.writer(text)
         writer.writerow(COLUMNS)
-        writer.writerows(_row(result) for result in results)
-        text.flush()
-        text.detach()
+        try:
+            yield lambda fields: writer.writerow(_row(fields))
+        finally:
+            text.detach()  # which writes what is left; the file is closed by its own context
 
 
 def _row(result: dict[str, Any]) -> list[object]:
