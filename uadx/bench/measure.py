@@ -122,7 +122,7 @@ def _round(
 
 def _windows(pipeline: Pipeline, sources: list[Source]) -> float:
     """Of an image, on average over the first ones."""
-    if pipeline.bundle.manifest.input.tiling is None:
+    if pipeline.inspector.bundle.manifest.input.tiling is None:
         return 1.0
     items = (pipeline.inspector.decode(source) for source in sources[:LOOKED_AT])
     return statistics.fmean([len(item.cut.corners) for item in items if item.cut is not None] or [1.0])

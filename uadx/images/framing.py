@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import msgspec
 import numpy as np
@@ -18,13 +18,16 @@ from numpy.typing import NDArray
 from uadx.errors import UsageError
 from uadx.images.preprocess import FITS, GRAIN, Fit, filled, resized, rgb
 
+TileSize: TypeAlias = Annotated[int, Meta(ge=32, le=16384)]
+Overlap: TypeAlias = Annotated[float, Meta(ge=0, le=0.75)]
+
 
 class Tiling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """size: the longer side of a tile, in pixels of the image. overlap: the share of a tile that the next one shows
     too, at least."""
 
-    size: Annotated[int, Meta(ge=32, le=16384)]
-    overlap: Annotated[float, Meta(ge=0, le=0.75)] = 0.25
+    size: TileSize
+    overlap: Overlap = 0.25
 
     def __str__(self) -> str:
         return f"tiles of {self.size} pixels that overlap by {self.overlap:g}"

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from uadx.api import Hint, Precision
 from uadx.errors import ConfigError
-from uadx.images.framing import Tiling, chosen_tiling
+from uadx.images.framing import Overlap, TileSize, Tiling, chosen_tiling
 from uadx.scoring.fusion import Fusion
 from uadx.yaml_file import read_yaml
 
@@ -47,8 +47,8 @@ class PipelineConfig(Struct, frozen=True, forbid_unknown_fields=True):
     fpr: _Rate | None = None
     fusion: Fusion = "quantile"
     precision: Precision | None = None
-    tile: Annotated[int, Meta(ge=32, le=16384)] | None = None
-    overlap: Annotated[float, Meta(ge=0, le=0.75)] | None = None
+    tile: TileSize | None = None
+    overlap: Overlap | None = None
     fallback: str | None = None
     strict: bool = False
     verify: bool = True

@@ -41,14 +41,12 @@ def recalibrate(
 
     Images that taught the model do not calibrate it: what the student has learnt it repeats too well. A bundle of an
     older uadx does not know them all: where one of its held-out images is among those of data, only such calibrate.
-    tiling: how images are cut from now on; None: as before. Raises UsageError for data without
+    tiling: how images are cut from now on; None: not at all. Raises UsageError for data without
     enough good images, OutputError.
     """
     check_replaceable(output)
     folder = good_folder(data)
-    manifest = bundle.manifest
-    if tiling is not None:
-        manifest = bundle.tiled(tiling).manifest
+    manifest = bundle.tiled(tiling).manifest
     training = manifest.training
 
     def split(digests: Sequence[str]) -> NDArray[np.bool_]:
