@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 @click.option("--all", "every", is_flag=True, help="All usable devices: what `uadx devices` lists without simulators.")
 @click.option("--input", "-i", "images", metavar="WHAT", help="Images, as for uadx run. Default: JPEGs of 300 x 300.")
 @options.precision
-@click.option("--batch-size", type=click.IntRange(1), help="Images per inference. Default: what suits the device.")
-@click.option("--workers", type=click.IntRange(1), help="Threads that decode, score and draw. Default: one per core.")
+@options.batch_size
+@options.workers
 @click.option("--format", "formats", type=FormatList(), default="jsonl", show_default=True, help="What is written.")
 @click.option(
     "--seconds", type=click.FloatRange(0, min_open=True), default=4.0, show_default=True, help="A measurement."
 )
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Measurements, devices in turn.")
-@click.option("--devices-file", metavar="FILE", help="A devices.yaml of your own.")
+@options.devices_file
 @click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
 def command(
     devices: tuple[str, ...],

@@ -6,6 +6,17 @@ import click
 
 PRECISIONS = click.Choice(["f32", "bf16", "f16", "int8", "auto"])
 
+device = click.option("--device", "-d", metavar="DEVICE", help="cpu, gpu:0,1, openvino:CPU, ...: see `uadx devices`.")
+fallback = click.option("--fallback", metavar="DEVICE", help="The device to use where --device cannot be used.")
+devices_file = click.option("--devices-file", metavar="FILE", help="A devices.yaml of your own.")
+pipeline = click.option("--pipeline", metavar="NAME|FILE", help="A configuration file; explicit options beat it.")
+
+batch_size = click.option(
+    "--batch-size", type=click.IntRange(1), help="Images per inference. Default: what suits the device."
+)
+workers = click.option(
+    "--workers", type=click.IntRange(1), help="Threads that decode, score and draw. Default: one per core."
+)
 precision = click.option("--precision", type=PRECISIONS, help="Default: f32; f16 on Ascend.")
 
 tile = click.option(
@@ -19,4 +30,13 @@ overlap = click.option(
     type=click.FloatRange(0, 0.75),
     metavar="SHARE",
     help="Share of a tile that its neighbour shows too. Default: 0.25.",
+)
+
+threshold = click.option(
+    "--threshold", type=float, help="An image is NG above this score, whatever the calibration says."
+)
+fpr = click.option(
+    "--fpr",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Share of good images that may be called NG, such as 0.01.",
 )

@@ -59,10 +59,10 @@ def _folder(ctx: click.Context, param: click.Parameter, value: str) -> Path:
     callback=_not_empty,
     help="Model bundle, directory or .zip. Default: the demo product's.",
 )
-@click.option("--device", "-d", metavar="DEVICE", help="cpu, gpu:0,1, openvino:CPU, ...: see `uadx devices`.")
-@click.option("--fallback", metavar="DEVICE", help="The device to use where --device cannot be used.")
+@options.device
+@options.fallback
 @click.option("--strict", is_flag=True, default=None, help="Refuse any fallback, the configuration file's too.")
-@click.option("--devices-file", metavar="FILE", help="A devices.yaml of your own.")
+@options.devices_file
 @click.option(
     "--output",
     "-o",
@@ -81,12 +81,8 @@ def _folder(ctx: click.Context, param: click.Parameter, value: str) -> Path:
     show_default=True,
     help=f"Comma-separated, any of {','.join(FORMATS)}.",
 )
-@click.option("--threshold", type=float, help="An image is NG above this score, whatever the calibration says.")
-@click.option(
-    "--fpr",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Share of good images that may be called NG, such as 0.01.",
-)
+@options.threshold
+@options.fpr
 @click.option(
     "--hpi/--no-hpi",
     "--use_hpip",
@@ -94,8 +90,8 @@ def _folder(ctx: click.Context, param: click.Parameter, value: str) -> Path:
     default=None,
     help="Run what is fastest here within the other options, as uadx tune measures it. Default: --no-hpi.",
 )
-@click.option("--batch-size", type=click.IntRange(1), help="Images per inference. Default: what suits the device.")
-@click.option("--workers", type=click.IntRange(1), help="Threads that decode, score and draw. Default: one per core.")
+@options.batch_size
+@options.workers
 @options.precision
 @options.tile
 @options.overlap
@@ -105,7 +101,7 @@ def _folder(ctx: click.Context, param: click.Parameter, value: str) -> Path:
 @click.option("--fusion", type=click.Choice(["quantile", "product"]), help="product: the paper's formula, to compare.")
 @click.option("--max-pixels", type=click.IntRange(1), help="Refuse larger images undecoded. Default: 200000000.")
 @click.option("--recursive/--no-recursive", default=True, show_default=True, help="Enter sub-directories.")
-@click.option("--pipeline", metavar="NAME|FILE", help="A configuration file; explicit options beat it.")
+@options.pipeline
 @click.option("--resume", is_flag=True, help="Go on with a run that was killed.")
 @click.option("--watch", is_flag=True, help="Take files as they come into the folder --input, until stopped by Ctrl-C.")
 @click.option(

@@ -19,7 +19,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 @click.command()
 @click.option("--model", "-m", metavar="MODEL", help="Model bundle, directory or .zip. Default: the demo product's.")
-@click.option("--device", "-d", metavar="DEVICE", help="cpu, gpu:0,1, openvino:CPU, ...: see `uadx devices`.")
+@options.device
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; 0.0.0.0: all of them.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any that is free.")
 @click.option("--max-batch", type=click.IntRange(1), help="Images per inference. Default: what suits the device.")
@@ -70,20 +70,16 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
     show_default=True,
     help="Time for what was accepted when the server is stopped.",
 )
-@click.option("--threshold", type=float, help="An image is NG above this score, whatever the calibration says.")
-@click.option(
-    "--fpr",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Share of good images that may be called NG, such as 0.01.",
-)
+@options.threshold
+@options.fpr
 @options.precision
 @options.tile
 @options.overlap
 @click.option("--hpi/--no-hpi", "enable_hpi", default=None, help="Run what uadx tune measures to be fastest here.")
 @click.option("--workers", type=click.IntRange(1), help="Threads that decode and score. Default: one per core.")
-@click.option("--fallback", metavar="DEVICE", help="The device to use where --device cannot be used.")
-@click.option("--devices-file", metavar="FILE", help="A devices.yaml of your own.")
-@click.option("--pipeline", metavar="NAME|FILE", help="A configuration file; explicit options beat it.")
+@options.fallback
+@options.devices_file
+@options.pipeline
 def command(
     host: str,
     port: int,
@@ -153,9 +149,7 @@ def _serve(
     pipeline: str | None,
     given: dict[str, Any],
 ) -> None:
-    import cv2
-
-    from uadx.images.capture import silence_opencv
+    from uadx.images.capture import prepare_opencv
     from uadx.pipeline.config import NAME
     from uadx.pipeline.pipeline import find_config
     from uadx.serve.engine import Engine
@@ -165,8 +159,7 @@ def _serve(
     from uadx.serve.service import Service
 
     config = find_config(pipeline or NAME).Pipeline.override(**given)
-    silence_opencv()
-    cv2.setNumThreads(1)  # parallel over images; OpenCV's own threads would fight the engine for the cores
+    prepare_opencv()
     with shown_warnings(), bound(host, port) as opened:
         log_to_stderr(log_format)
         metrics = Metrics()

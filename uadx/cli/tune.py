@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.option(
     "--seconds", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="Of a measurement."
 )
-@click.option("--devices-file", metavar="FILE", help="A devices.yaml of your own.")
+@options.devices_file
 @click.option("--json", "json_", is_flag=True, help="Print all figures as JSON.")
 def command(
     model: str,

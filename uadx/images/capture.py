@@ -23,9 +23,11 @@ def open_capture(target: str | int, settings: Sequence[tuple[int, int]] = ()) ->
         _set_log_level(before)
 
 
-def silence_opencv() -> None:
-    """For a whole run: what OpenCV says of a damaged image or stream stands in its result."""
+def prepare_opencv() -> None:
+    """For a process that works on images side by side: OpenCV is silent, since what it says of a damaged image or
+    stream stands in its result, and has no threads of its own, which would fight the engine for the cores."""
     _set_log_level(0)
+    cv2.setNumThreads(1)
 
 
 def _set_log_level(level: int) -> int:

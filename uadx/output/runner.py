@@ -10,9 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-
-from uadx.images.capture import silence_opencv
+from uadx.images.capture import prepare_opencv
 from uadx.images.sources import Source, Sources
 from uadx.output.pictures import write_files
 from uadx.output.run_folder import Counts, RunFolder
@@ -57,8 +55,7 @@ def run(
     Raises OutputError where root cannot be written, UsageError where another run writes to it or an earlier one cannot
     be resumed, InferenceError where the device fails; the journal of what was done stays.
     """
-    silence_opencv()
-    cv2.setNumThreads(1)  # parallel over images; OpenCV's own threads would fight the engine for the cores
+    prepare_opencv()
     inspector = pipeline.inspector
     start = time.perf_counter()
     identity = {"input": what, "recursive": recursive, "formats": sorted(formats), **inspector.identity}
