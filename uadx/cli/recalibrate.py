@@ -44,5 +44,6 @@ def command(model: str, data: Path, output: Path, tile: int | None, overlap: flo
         click.echo(f"{made.left_out} images of {data} taught the model, or may have, and were left out", err=True)
     for precision in made.dropped:
         click.echo(f"{output} has no {precision} form; make it: uadx export --precision {precision}", err=True)
-    for line in certified(made.manifest, f"calibrated on {len(made.manifest.training.held_out)} good images", output):
+    what = f"calibrated on {len(made.manifest.training.held_out)} good images"
+    for line in certified(made.manifest, what, output, held_out=1.0):
         click.echo(line)

@@ -67,6 +67,7 @@ def command(
     from uadx.cli.training_progress import TerminalProgress
     from uadx.cli.training_report import certified
     from uadx.train.build import TrainOptions, train
+    from uadx.train.dataset import HELD_OUT
 
     asked = TrainOptions(data, output, epochs, size, seed, teacher, device, tiling)
     with shown_warnings(), TerminalProgress(quiet) as progress:
@@ -74,7 +75,7 @@ def command(
     if not quiet:
         training = manifest.training
         what = f"trained on {training.images} good images, calibrated on {len(training.held_out)} held out"
-        for line in certified(manifest, what, output):
+        for line in certified(manifest, what, output, HELD_OUT):
             click.echo(line)
 
 

@@ -10,16 +10,15 @@ from uadx.bundle.manifest import Manifest
 from uadx.scoring.calibration import DEFAULT_FPR, Calibration
 
 
-def certified(manifest: Manifest, what: str, output: Path) -> Iterator[str]:
-    """Lines to print. what: what was done to get there; output: the bundle."""
-    from uadx.train.dataset import HELD_OUT
-
+def certified(manifest: Manifest, what: str, output: Path, held_out: float) -> Iterator[str]:
+    """Lines to print. what: what was done to get there; output: the bundle; held_out: the share of the good images
+    that calibrate."""
     calibration = Calibration(manifest.calibration["quantile"])
     count, rate = len(manifest.training.held_out), manifest.default_fpr
     tiles = "" if manifest.input.tiling is None else f", for {manifest.input.tiling}"
     yield f"{what}: threshold {calibration.threshold(rate):.4g} for a false-alarm rate of {rate:.2g}{tiles}"
     if rate > DEFAULT_FPR:
-        needed = math.ceil((math.ceil(1 / DEFAULT_FPR - 1e-9) - 1) / HELD_OUT - 1e-9)
+        needed = math.ceil((math.ceil(1 / DEFAULT_FPR - 1e-9) - 1) / held_out - 1e-9)
         yield f"{count} held-out images certify no lower rate; {DEFAULT_FPR:g} takes {needed} good images"
     else:
         yield f"rates of {calibration.lowest_fpr:.2g} and more are certified (uadx run --fpr)"
