@@ -24,14 +24,15 @@ class Client:
         headers = {} if api_key is None else {"X-API-Key": api_key}
         self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout)
 
-    def inspect(self, image: bytes | str | os.PathLike[str], **judged: float) -> dict[str, Any]:
+    def inspect(self, image: bytes | str | os.PathLike[str], **asked: float | bool) -> dict[str, Any]:
         """Inspect one encoded image, or the file of that name, and return its row as results.jsonl has it.
 
-        judged: threshold=... or fpr=... instead of the server's. Raises UadxError with the server's reason.
+        asked: threshold=... or fpr=... instead of the server's; anomaly_map=True, picture=True for these fields too.
+        Raises UadxError with the server's reason.
         """
         data = image if isinstance(image, bytes) else Path(image).read_bytes()
         try:
-            answer = self._http.post("/v1/inspect", files={"image": data}, params=dict(judged))
+            answer = self._http.post("/v1/inspect", files={"image": data}, params=dict(asked))
         except httpx.HTTPError as error:
             raise UadxError(f"{self._http.base_url} does not answer", cause_text=str(error)) from error
         if answer.is_error:

@@ -1,4 +1,4 @@
-"""The application: all routes, and around them who may ask and what is noted."""
+"""The application: all routes, the page's too, and around them who may ask and what is noted."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from uadx.serve.operations import Operations
 from uadx.serve.paddlex import PaddleX
 from uadx.serve.refusals import Refusal
 from uadx.serve.service import Service
+from uadx.serve.web import Page
 
 
 def build_app(service: Service) -> ASGIApp:
@@ -26,6 +27,7 @@ def build_app(service: Service) -> ASGIApp:
         *Inspection(service).routes,
         *InferenceProtocol(service).routes,
         *Operations(service).routes,
+        *Page().routes,
     ]
     handled = (Refusal, UadxError, HTTPException)
     inner = Starlette(routes=routes, exception_handlers=dict.fromkeys(handled, answer_error))

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uadx.serve.answers import refused
 from uadx.serve.refusals import Refusal, busy
 from uadx.serve.service import Service
+from uadx.serve.web import FOLDER
 
 OPEN = frozenset({"/", "/health", "/live", "/ready", "/openapi.json", "/v2/health/live", "/v2/health/ready"})
 """What needs no key: probes, the API's description, and the page, which asks for the key itself."""
@@ -57,7 +58,7 @@ class Guard:
         asks_for_model = (scope["method"], scope["path"]) in ADMIN
         if asks_for_model:
             self._check_admin(headers)
-        elif scope["path"] not in OPEN:
+        elif scope["path"] not in OPEN and not scope["path"].startswith(FOLDER):
             self._check_key(headers)
         if scope["method"] == "POST" and not asks_for_model and self._bodies >= 2 * settings.queue:
             raise busy(f"{self._bodies} requests are under way")

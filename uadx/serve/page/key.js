@@ -1,0 +1,37 @@
+// The dialog that asks for the service's key.
+
+import { useKey } from "./api.js";
+
+const $ = (id) => document.getElementById(id);
+const dialog = $("key-dialog");
+let asking = null;
+
+/** Do some work, asking for the key as often as the service refuses. Throws its Failure once somebody cancels. */
+export async function withKey(work) {
+  for (;;) {
+    try {
+      return await work();
+    } catch (failure) {
+      if (failure.status !== 401) throw failure;
+      asking ??= ask(failure.message).finally(() => (asking = null));
+      if (!(await asking)) throw failure;
+    }
+  }
+}
+
+function ask(why) {
+  $("key-why").textContent = why;
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((done) => {
+    dialog.addEventListener("close", () => done(dialog.returnValue === "use"), { once: true });
+  });
+}
+
+dialog.querySelector("form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  useKey($("key").value);
+  $("key").value = "";
+  dialog.close("use");
+});
+$("key-cancel").addEventListener("click", () => dialog.close(""));
