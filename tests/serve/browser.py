@@ -11,9 +11,6 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-
-pytest.importorskip("selenium", reason="the page's tests need selenium: pip install 'uadx[test]'")
-
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By

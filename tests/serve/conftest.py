@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -60,19 +61,32 @@ class Process:
     def __init__(self, *options, **environment):
         command = [sys.executable, "-m", "uadx", "serve", "--port", "0", *map(str, options)]
         path = os.pathsep.join(filter(None, sys.path))
+        self._err = tempfile.TemporaryFile("w+", encoding="utf-8")  # a pipe that nobody reads is full one day
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            command, stdout=subprocess.PIPE, stderr=self._err, text=True,
             env={**os.environ, "PYTHONPATH": path, **environment},
         )  # fmt: skip
         line = self.process.stdout.readline()
-        assert "http://" in line, self.process.communicate()
+        assert "http://" in line, self._end()
         self.url = line.split()[-1]
 
     def stop(self, how):
         """Send a signal; exit code and stderr."""
         self.process.send_signal(how)
-        _, err = self.process.communicate(timeout=PATIENCE)
-        return self.process.returncode, err
+        return self._end()
+
+    def kill(self):
+        """End it if it still runs."""
+        self.process.kill()
+        self._end()
+
+    def _end(self):
+        if self._err.closed:
+            return self.process.returncode, ""
+        self.process.communicate(timeout=PATIENCE)
+        with self._err:
+            self._err.seek(0)
+            return self.process.returncode, self._err.read()
 
 
 @pytest.fixture
@@ -86,8 +100,7 @@ def start():
 
     yield begin
     for one in started:
-        one.process.kill()
-        one.process.communicate()
+        one.kill()
 
 
 def until(true):

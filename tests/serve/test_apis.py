@@ -16,6 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from uadx import create_pipeline
 from uadx.client import Client
 from uadx.errors import UadxError
+from uadx.scoring.fusion import upsample
+from uadx.scoring.regions import find_regions
 
 
 @pytest.fixture(scope="session")
@@ -125,6 +127,23 @@ def test_a_request_has_its_own_threshold_or_rate(server, hole):
     refused = server.post("/v1/inspect?fpr=0.0000001", files={"f": hole.read_bytes()})
     assert refused.status_code == 422
     assert "calibration images certify" in refused.json()["error"]["message"]
+
+
+def test_a_row_has_its_anomaly_map_and_its_picture_where_the_query_asks_for_them(server, hole):
+    plain = server.post("/v1/inspect", files={"f": hole.read_bytes()}).json()["results"][0]
+    assert {"anomaly_map", "picture"}.isdisjoint(plain)
+    files = [("f", hole.read_bytes()), ("f", b"junk")]
+    row, broken = server.post("/v1/inspect?anomaly_map=true&picture=1", files=files).json()["results"]
+    assert "anomaly_map" not in broken
+    given = row["anomaly_map"]
+    values = np.frombuffer(base64.b64decode(given["data"]), given["dtype"]).reshape(given["shape"])
+    height, width = row["image_size"]
+    region_threshold = row["pixel_threshold"] if values.max() > row["pixel_threshold"] else row["threshold"]
+    found = find_regions(upsample(values, height, width), region_threshold)
+    assert [region.as_json() for region in found] == row["regions"]
+    picture = cv2.imdecode(np.frombuffer(base64.b64decode(row["picture"].partition(",")[2]), np.uint8), 1)
+    assert abs(picture.astype(int) - cv2.imread(str(hole))).mean() < 4
+    assert server.post("/v1/inspect?anomaly_map=2", files={"f": hole.read_bytes()}).status_code == 422
 
 
 def test_the_open_inference_protocol_takes_base64_and_binary(server, hole, good_image):

@@ -10,6 +10,9 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
+
+pytest.importorskip("selenium", reason="the page is tested by selenium: pip install 'uadx[test]'")
+
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from serve.browser import ELSEWHERE, Page, chromium

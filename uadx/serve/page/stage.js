@@ -65,12 +65,13 @@ export function showMaps(maps, threshold, regions, above, [height, width]) {
   const path = maps === null || !regions.length ? "" : outline(maps.map, above);
   for (const line of $("outlines").children) line.setAttribute("d", path);
   $("badges").replaceChildren(
-    ...regions.map(({ bbox: [x, y, wide] }, at) => {
+    ...regions.map(({ bbox: [x, y, wide, high] }, at) => {
       const badge = document.createElement("span");
       badge.textContent = String(at + 1);
       badge.style.left = `${(100 * (x + wide / 2)) / width}%`;
-      badge.style.top = `${(100 * y) / height}%`;
-      badge.classList.toggle("inside", y < height * 0.08); // above the region it would be cut off
+      const isBelow = y < height * 0.08; // above the region it would be cut off
+      badge.style.top = `${(100 * (isBelow ? y + high : y)) / height}%`;
+      badge.classList.toggle("below", isBelow);
       return badge;
     }),
   );
