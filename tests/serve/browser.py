@@ -56,7 +56,7 @@ class Page:
 
     def __init__(self, driver, url):
         self.driver, self.url = driver, url
-        self.refused = ()  # statuses that the service was meant to answer with
+        self.refused = ()  # statuses and failures that are meant to be in the browser's log
 
     def __enter__(self):
         self.driver.get(self.url)
@@ -69,7 +69,7 @@ class Page:
     def __exit__(self, kind, error, trace):
         self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         if kind is None:
-            expected = [f"status of {status}" for status in self.refused]
+            expected = [f"status of {one}" if isinstance(one, int) else one for one in self.refused]
             said = [entry["message"] for entry in self.driver.get_log("browser")]
             assert [text for text in said if not any(one in text for one in expected)] == []
             own = (self.url, "blob:", "data:")

@@ -61,7 +61,7 @@ class Process:
     def __init__(self, *options, **environment):
         command = [sys.executable, "-m", "uadx", "serve", "--port", "0", *map(str, options)]
         path = os.pathsep.join(filter(None, sys.path))
-        self._err = tempfile.TemporaryFile("w+", encoding="utf-8")  # a pipe that nobody reads is full one day
+        self._err = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  a pipe that nobody reads is full one day
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=self._err, text=True,
             env={**os.environ, "PYTHONPATH": path, **environment},

@@ -216,15 +216,23 @@ def test_a_key_is_asked_for_and_kept_for_the_tab(driver, start, bent):
         page.until(lambda: "localhost or over https only" in page["camera-why"].text)
 
 
-def test_a_service_that_is_gone_is_said_to_be_gone(driver, start, bent):
+def test_a_service_that_is_gone_is_said_to_be_gone_and_may_come_back_with_another_threshold(driver, start, bent):
     server = start()
-    page = Page(driver, server.url)
-    page.__enter__()
-    page.until(lambda: page["model"].text)
-    server.stop(signal.SIGTERM)
-    page.upload(bent)
-    assert page["failure-title"].text == "The service does not answer"
-    assert "uadx serve" in page["failure-hint"].text
+    with Page(driver, server.url) as page:
+        page.refused = ("ERR_CONNECTION_REFUSED",)
+        page.upload(bent)
+        server.stop(signal.SIGTERM)
+        page.upload(bent)
+        assert page["failure-title"].text == "The service does not answer"
+        assert "uadx serve" in page["failure-hint"].text
+        start("--port", server.url.rpartition(":")[2], "--threshold", "30")
+        page["again"].click()
+        page.until(lambda: page["word"].text.startswith("OK"))
+        assert "the threshold 30." in page["because"].text
+        page.all("#strip button")[1].click()
+        assert page["word"].text.startswith("NG")
+        assert "no longer has" in page["rate-text"].text
+        assert not page["slider"].is_enabled()
 
 
 def test_regions_lie_where_they_are_in_tiles_turned_and_foreign_formats(driver, start, product, tmp_path):
