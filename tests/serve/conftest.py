@@ -19,9 +19,8 @@ pytest.importorskip("httpx", reason="the client needs the extra client")
 import uvicorn
 
 from uadx.pipeline.config import PipelineConfig
-from uadx.serve.app import build_app
 from uadx.serve.engine import Engine
-from uadx.serve.lifecycle import address_of, bound
+from uadx.serve.lifecycle import address_of, bound, config_of
 from uadx.serve.metrics import Metrics
 from uadx.serve.service import Service
 from uadx.serve.settings import Settings
@@ -35,7 +34,7 @@ def serving(config=None, **settings):
     settings, metrics = Settings(**settings), Metrics()
     service = Service(Engine(config or PipelineConfig(device="openvino:CPU"), settings, metrics), settings, metrics)
     opened = bound("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(build_app(service), log_config=None, lifespan="off", access_log=False))
+    server = uvicorn.Server(config_of(service))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]})
     thread.start()
     try:

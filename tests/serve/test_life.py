@@ -8,13 +8,17 @@ import signal
 import socket
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
+import cv2
 import httpx
+import numpy as np
 import pytest
 from serve.conftest import PATIENCE, serving, until
 
 from uadx.pipeline.config import PipelineConfig
+from uadx.serve import engine, service
 
 LIMPING = """
 import os, time
@@ -35,12 +39,19 @@ class Model(CompiledModel):
             STATE["broken"] -= 1
             raise RuntimeError("the chip fell off")
         time.sleep(STATE.get("seconds", 0))
-        return self.inner.infer(batch)
+        while os.path.exists(STATE.get("hangs while", "")):
+            time.sleep(0.01)
+        maps = self.inner.infer(batch)
+        for map in maps.values():
+            map[batch["image"].min(axis=(1, 2, 3)) == 255] = float("nan")
+        return maps
 
     def close(self):
+        while STATE.get("does not close"):
+            time.sleep(0.01)
         self.inner.close()
 
-STATE = {}
+STATE = {"hangs while": os.environ.get("CHIP_HANGS_WHILE", "")}
 
 class Limping(Backend):
     def __init__(self, spec, options, binding=None):
@@ -63,11 +74,13 @@ def uadx_backends():
 
 @pytest.fixture
 def chip(install):
-    """The state of a backend that can be slow, break and be unplugged: chip["seconds"], ["broken"], ["unplugged"]."""
+    """The state of a backend that can be slow, break, be unplugged and hang, and finds no numbers for white pictures:
+    chip["seconds"], ["broken"], ["unplugged"], ["hangs while"] a file is there, ["does not close"]."""
     install("acme", {"limping.py": LIMPING}, limping="limping")
     import limping
 
-    return limping.STATE
+    yield limping.STATE
+    limping.STATE.clear()
 
 
 ON_CHIP = PipelineConfig(device="limping:0")
@@ -110,7 +123,9 @@ def test_a_full_queue_answers_503_and_loses_nothing_that_it_took(chip, good_imag
         assert {answer.status_code for answer in answers} == {200, 503}
         refused = next(answer for answer in answers if answer.status_code == 503)
         assert refused.headers["retry-after"] == "1"
-        assert refused.json()["error"]["message"].endswith("images are waiting, and 4 may")
+        assert refused.json()["error"]["message"] in {
+            "4 images are waiting, and 4 may", *(f"{count} requests are under way" for count in range(8, 17)),
+        }  # fmt: skip
         assert ask(0).status_code == 200
         many = server.post("/v1/inspect", files=[("f", b"x")] * 5)
         assert (many.status_code, many.json()["error"]["type"]) == (413, "too_many_images")
@@ -163,6 +178,77 @@ def test_who_had_nothing_to_do_with_the_failure_is_answered_by_the_device_that_c
         assert codes.count(500) == 1
         assert set(codes) <= {200, 500, 503}  # 503: came while there was no device
         assert codes.count(200) >= 1
+
+
+def test_an_image_that_the_device_finds_no_numbers_for_fails_alone(chip, good_image):
+    white = cv2.imencode(".png", np.full((300, 300, 3), 255, np.uint8))[1].tobytes()
+    good = good_image.read_bytes()
+    with serving(ON_CHIP.override(batch_size=4), max_delay=0.5) as server:
+
+        def ask(data):
+            return httpx.post(f"{server.base_url}/v1/inspect", content=data, timeout=PATIENCE)
+
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(ask, [good, white, good, b"junk"]))
+        assert [answer.status_code for answer in answers] == [200, 500, 200, 415]
+        assert "level maps that are not numbers" in answers[1].json()["error"]["message"]
+        metrics = server.get("/metrics").text
+        assert "uadx_batch_windows_count 1.0" in metrics  # they did share a batch
+        assert "uadx_device_failures_total 0.0" in metrics
+
+
+def test_a_failed_device_that_does_not_close_is_opened_again_all_the_same(chip, good_image, monkeypatch):
+    monkeypatch.setattr(engine, "CLOSING", 0.2)
+    with serving(ON_CHIP) as server:
+        chip.update({"broken": 1, "does not close": True})
+        assert server_post(server, good_image).status_code == 500
+        until(lambda: server_post(server, good_image).status_code == 200)
+        assert not server.service.engine.close()
+        chip["does not close"] = False
+        until(server.service.engine.close)
+
+
+def test_ready_is_told_at_once_while_images_wait(chip, good_image):
+    with serving(ON_CHIP.override(batch_size=1)) as server:
+        chip["seconds"] = 0.1
+        body = {"images": [base64.b64encode(good_image.read_bytes()).decode()] * 25}
+        with ThreadPoolExecutor(1) as pool:
+            many = pool.submit(httpx.post, f"{server.base_url}/v1/inspect", json=body, timeout=PATIENCE)
+            until(lambda: server.service.engine.seconds_since_answer < 1)
+            began = time.monotonic()
+            assert server.get("/ready").status_code == 200
+            assert time.monotonic() - began < 1
+            assert not many.done()
+            assert many.result().status_code == 200
+
+
+def test_a_device_that_hangs_is_not_ready(chip, monkeypatch, tmp_path):
+    held = tmp_path / "held"
+    with serving(ON_CHIP) as server:
+        assert server.get("/ready").status_code == 200
+        monkeypatch.setattr(service, "_PROBE_WITHIN", 0.2)
+        held.touch()
+        chip["hangs while"] = str(held)
+        until(lambda: server.get("/ready").status_code == 503)
+        assert server.get("/ready").json()["error"]["message"] == "the device has not answered for 0.2 s"
+        assert server.get("/live").status_code == 200
+        held.unlink()
+        until(lambda: server.get("/ready").status_code == 200)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM to catch")
+def test_a_server_ends_in_time_though_its_device_hangs(install, start, good_image, tmp_path):
+    install("acme", {"limping.py": LIMPING}, limping="limping")
+    held = tmp_path / "held"
+    server = start("--device", "limping:0", "--drain", 1, CHIP_HANGS_WHILE=str(held))
+    held.touch()
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(httpx.post, f"{server.url}/v1/inspect", content=good_image.read_bytes(), timeout=PATIENCE)
+        until(lambda: "uadx_queue_images 1.0" in httpx.get(f"{server.url}/metrics").text)
+        code, err = server.stop(signal.SIGTERM)
+        assert answer.result().status_code == 503
+    assert code == 7
+    assert "beside a device that hangs" in err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM to catch")

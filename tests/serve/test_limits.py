@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.server
 import logging
+import os
 import threading
 import zlib
 
@@ -27,6 +28,12 @@ def huge_png():
     data[16:24] = (200_000).to_bytes(4, "big") * 2
     data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
     return bytes(data)
+
+
+def threshold_of(number):
+    """A request that is right but for its threshold."""
+    tensor = '{"name": "image", "shape": [1], "datatype": "BYTES", "data": ["aGk="]}'
+    return f'{{"inputs": [{tensor}], "parameters": {{"threshold": {number}}}}}'.encode()
 
 
 def broken_bodies(good):
@@ -55,6 +62,10 @@ def broken_bodies(good):
         ("/anomaly-detection", b'{"image": null}', JSON, 422),
         ("/v2/models/default/infer", b'{"inputs": []}', {}, 422),
         ("/v2/models/default/infer", b"{}", {"Inference-Header-Content-Length": "99"}, 400),
+        ("/v2/models/default/infer", b"{}", {"Inference-Header-Content-Length": "9" * 5000}, 400),
+        ("/v2/models/default/infer", threshold_of("1" + "0" * 400), {}, 422),
+        ("/v2/models/default/infer", threshold_of("NaN"), {}, 400),
+        ("/v1/inspect", b'{"images": [' + b'"",' * 1000 + b'""]}', JSON, 413),
     ]
 
 
@@ -92,6 +103,9 @@ def test_a_key_is_asked_for_and_probes_need_none(good_image):
             assert server.post("/v1/inspect", content=good_image.read_bytes(), headers=headers).status_code == 200
         assert [server.get(path).status_code for path in ("/live", "/ready", "/health")] == [200, 200, 200]
         assert server.post("/v1/model", json={}, headers={"X-API-Key": "secret"}).status_code == 401
+        for address in ("/v1/model%0A", "/v1/model%0a", "/v1%2Fmodel", "//v1/model", "/v1/./model", "/V1/model"):
+            answer = server.post(address, json={}, headers={"X-API-Key": "secret"})
+            assert answer.status_code in {401, 404}, address
 
 
 def test_another_site_s_page_and_a_foreign_name_are_refused(good_image):
@@ -177,6 +191,10 @@ def test_a_model_is_swapped_and_a_bad_one_is_refused_while_the_old_one_serves(go
         assert server.post("/v1/inspect", content=good_image.read_bytes()).status_code == 200
         with pytest.raises(BundleError):
             server.service.engine.reload(str(tmp_path / "nowhere"))
+        os.mkfifo(tmp_path / "pipe")
+        for path in ("\0", "/dev/zero", str(tmp_path / "pipe"), "x" * 5000, "../" * 2000, "/etc/passwd", ""):
+            answer = server.post("/v1/model", json={"path": path}, headers=admin)
+            assert (answer.status_code, answer.json()["error"]["type"]) == (422, "model_refused"), path
     with serving() as server:
         assert server.post("/v1/model", json={}).status_code == 403
 

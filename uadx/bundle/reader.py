@@ -132,11 +132,11 @@ def open_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
     Raises BundleError that names the file or field that is wrong.
     """
     where = default_path() if path is None or str(path) == DEFAULT else Path(path)
-    if not where.exists():
+    if not os.path.exists(where):  # Path.exists raises for a name that is too long
         raise BundleError(f"no model bundle at {where}", hint="train one: uadx train --data DIR --output MODEL")
     if where.is_dir():
         return _open_directory(where, str(where))
-    if zipfile.is_zipfile(where):
+    if where.is_file() and zipfile.is_zipfile(where):  # a pipe or a device would be read for ever
         return _open_directory(_unpack(where), str(where))
     raise BundleError(
         f"{where} is not a model bundle: neither a directory nor a .zip",

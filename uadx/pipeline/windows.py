@@ -65,6 +65,14 @@ class Complete:
     items: list[Item]
     maps: LevelMaps
 
+    def each(self) -> Iterator[Complete]:
+        """The items one by one."""
+        start = 0
+        for item in self.items:
+            end = start if item.cut is None else start + len(item.cut.corners)
+            yield Complete([item], _part(self.maps, start, end) if end > start else {})
+            start = end
+
 
 def windows(items: Generator[Item, None, None]) -> Generator[Window, None, None]:
     """The windows of items, one after the other. Closing it closes `items`."""

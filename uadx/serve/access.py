@@ -8,6 +8,7 @@ import time
 import uuid
 
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from uadx.serve.answers import refused
@@ -16,6 +17,7 @@ from uadx.serve.service import ClientGone, Service
 
 _log = logging.getLogger("uadx.serve")
 _SANE = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_LONGEST_PATH = 200  # in the log; a request's may have 64 kB
 GONE = 499
 """The status by which nginx and others log a client that left; nobody receives it."""
 
@@ -45,7 +47,7 @@ class Access:
 
         try:
             await self._app(scope, receive, named)
-        except ClientGone:
+        except (ClientGone, ClientDisconnect):  # before its answer, or in the middle of its own body
             status = GONE
         except Exception as error:
             _log.exception("unexpected", extra={"request_id": name})
@@ -65,7 +67,7 @@ class Access:
             "request_id": scope["request_id"],
             "client": scope["client"][0] if scope.get("client") else None,
             "method": scope["method"],
-            "path": scope["path"],
+            "path": scope["path"][:_LONGEST_PATH],
             "status": status,
             "ms": round(seconds * 1e3, 1),
         }

@@ -31,7 +31,8 @@ async def answer_error(request: Request, error: Exception) -> Response:
     """For Starlette: what an exception becomes. What nobody foresaw is in the log with its traceback."""
     if isinstance(error, HTTPException):
         text = _ADVICE.get(error.status_code, error.detail)
-        error = Refusal(error.status_code, "not_found" if error.status_code == 404 else "refused", text)
+        kind = "not_found" if error.status_code == 404 else "refused"
+        error = Refusal(error.status_code, kind, text, headers=error.headers)
     refusal = refusal_of(error)
     if refusal.kind == "unexpected":
         _log.error("unexpected", exc_info=error, extra={"request_id": request_id(request)})

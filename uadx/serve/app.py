@@ -31,4 +31,5 @@ def build_app(service: Service) -> ASGIApp:
     ]
     handled = (Refusal, UadxError, HTTPException)
     inner = Starlette(routes=routes, exception_handlers=dict.fromkeys(handled, answer_error))
+    inner.router.redirect_slashes = False  # it would send a client to whatever name the request called the server by
     return Access(Guard(inner, service), service)

@@ -7,6 +7,7 @@ whatever is there (uadx.pipeline.stream.gathered), and that each image's result 
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -56,6 +57,8 @@ class Batcher:
         self._under_way: dict[int, Job] = {}  # by id of the source, which the job keeps alive
         self._changed = threading.Condition()
         self._dead = False
+        self.answered = -math.inf
+        """When the device last answered, by time.monotonic(); never where its last answer was no numbers."""
         # decoded images are large: as many as keep the threads and the device busy
         batches = inspector.opened.async_depth + 2
         self._room = threading.Semaphore(2 * inspector.workers + inspector.batch_size * batches)
@@ -125,6 +128,7 @@ class Batcher:
 
         def finish(future: Future[Inferred]) -> None:
             if (error := future.exception()) is None:
+                self.answered = time.monotonic()
                 done.set_result(future.result())
                 return
             self._fail(sources, error)  # before anybody learns of it, and takes these for bystanders
@@ -145,6 +149,9 @@ class Batcher:
         try:
             return self._inspector.score(complete, self._inspector.thresholds)
         except Exception as error:  # level maps that are not numbers: the device goes on
+            self.answered = -math.inf
+            if len(complete.items) > 1:  # whoever only shared the batch has an answer
+                return [result for one in complete.each() for result in self._scored(one)]
             self._fail([item.source for item in complete.items], error)
             return []
 

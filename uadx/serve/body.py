@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import math
 import re
+import sys
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -27,6 +27,7 @@ from uadx.serve.settings import Settings
 T = TypeVar("T")
 _SPACE = re.compile(r"\s+")
 _LONGEST_NAME = 200
+_LARGEST = sys.float_info.max  # whole numbers of JSON may be larger, and are no floats
 _MAX_FILES = 1000
 
 
@@ -40,10 +41,10 @@ class Wanted:
     def __post_init__(self) -> None:
         if self.threshold is not None and self.fpr is not None:
             raise Refusal(422, "usage", "give `threshold` or `fpr`, not both")
-        if self.threshold is not None and not math.isfinite(self.threshold):
-            raise Refusal(422, "usage", f"`threshold` must be a number, not {self.threshold}")
+        if self.threshold is not None and not -_LARGEST <= self.threshold <= _LARGEST:
+            raise Refusal(422, "usage", "`threshold` must be a number")
         if self.fpr is not None and not 0 < self.fpr < 1:
-            raise Refusal(422, "usage", f"`fpr` must be between 0 and 1, not {self.fpr}")
+            raise Refusal(422, "usage", "`fpr` must be between 0 and 1")
 
     @classmethod
     def of_query(cls, request: Request) -> Wanted:
@@ -96,10 +97,12 @@ async def pieces(request: Request, settings: Settings) -> AsyncGenerator[bytes, 
 
 async def read(request: Request, settings: Settings) -> bytes:
     """The whole body."""
-    body = b"".join([piece async for piece in pieces(request, settings)])
+    body = bytearray()
+    async for piece in pieces(request, settings):
+        body += piece
     if not body:
         raise Refusal(400, "empty", "the body is empty")
-    return body
+    return bytes(body)
 
 
 async def read_json(request: Request, settings: Settings, kind: type[T]) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import Counter
@@ -27,6 +28,8 @@ FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
 """Seconds before a failed device is opened again; they double as long as it fails."""
 SETTLED = 60.0
 """Seconds that a device must have served for its next failure to count as its first."""
+CLOSING = 10.0
+"""Seconds that a device has to close, before it is left alone: it may hang."""
 
 
 class Engine:
@@ -38,6 +41,7 @@ class Engine:
         self._reloading = threading.Lock()
         self._stopping = threading.Event()
         self._waiting: Counter[str] = Counter()
+        self._hanging: list[threading.Thread] = []
         self._delay = FIRST_DELAY
         self._why = ""
         self._batcher: Batcher | None = self._build(config)
@@ -61,11 +65,16 @@ class Engine:
         """Whether the next image would be refused."""
         return self.waiting >= self._settings.queue
 
+    def check_count(self, images: int) -> None:
+        """Raise Refusal where a request has more images than may ever wait."""
+        if images > self._settings.queue:
+            text = f"{images} images in a request, and at most {self._settings.queue} may wait"
+            raise Refusal(413, "too_many_images", text)
+
     def accept(self, sources: Sequence[Source], client: str) -> list[Future[Result]]:
         """Take all of a request's images, or none: raises Refusal where that is more than may wait."""
         count, limit, most = len(sources), self._settings.queue, self._settings.per_client
-        if count > limit:
-            raise Refusal(413, "too_many_images", f"{count} images in a request, and at most {limit} may wait")
+        self.check_count(count)
         with self._lock:
             if most is not None and self._waiting[client] + count > most:
                 text = f"{self._waiting[client]} images of yours are under way, and {most} may be"
@@ -81,6 +90,12 @@ class Engine:
                     job.answer.cancel()
                 raise not_ready(self._why)
         return [job.answer for job in jobs]
+
+    @property
+    def seconds_since_answer(self) -> float:
+        """How long ago the device answered what this server asked of it."""
+        batcher = self._batcher
+        return math.inf if batcher is None else time.monotonic() - batcher.answered
 
     def probe(self) -> Future[Result]:
         """Send one of the model's own golden images the way of all images, beside the bound on what may wait."""
@@ -104,16 +119,34 @@ class Engine:
                 old, self._batcher, self._config = self._batcher, new, config
             self._metrics.reloads.labels("loaded").inc()
             _log.info("reloaded", extra={"model": new.pipeline.bundle.sha256})
-            if old is not None:
-                old.close()
+        if old is not None:
+            old.close()
 
-    def close(self) -> None:
-        """Answer what was accepted and release the device."""
+    def close(self) -> bool:
+        """Answer what was accepted and release the device. False where that, or the end of a device that had failed
+        before, still hangs."""
         self._stopping.set()
         with self._lock:
             batcher, self._batcher, self._why = self._batcher, None, "the server is stopping"
         if batcher is not None:
-            batcher.close()
+            self._close(batcher)
+        return not any(thread.is_alive() for thread in self._hanging)
+
+    def _close(self, batcher: Batcher) -> None:
+        """Close it, and go on without waiting any longer where it hangs."""
+
+        def close() -> None:
+            try:
+                batcher.close()
+            except Exception as failure:  # a device that has failed may not even close
+                _log.error("the device cannot be closed", extra={"reason": words(failure)})
+
+        closing = threading.Thread(target=close, name="uadx-serve-close", daemon=True)
+        closing.start()
+        closing.join(CLOSING)
+        if closing.is_alive():
+            _log.error("the device has not ended its work and closed", extra={"seconds": CLOSING})
+            self._hanging.append(closing)
 
     def _build(self, config: PipelineConfig) -> Batcher:
         return Batcher(Pipeline(config), self._settings.max_delay, self._metrics, self._crashed)
@@ -138,10 +171,7 @@ class Engine:
             current = self._batcher is batcher
             if current:
                 self._batcher, self._why = None, f"the device failed and is being opened again: {why}"
-        try:
-            batcher.close()
-        except Exception as failure:  # a device that has failed may not even close
-            _log.error("the failed device cannot be closed", extra={"reason": words(failure)})
+        self._close(batcher)
         if current:
             self._rebuild(jobs)
         else:

@@ -12,11 +12,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uadx.serve.answers import refused
 from uadx.serve.refusals import Refusal, busy
 from uadx.serve.service import Service
+from uadx.serve.settings import Settings
 from uadx.serve.web import FOLDER
 
 OPEN = frozenset({"/", "/health", "/live", "/ready", "/openapi.json", "/v2/health/live", "/v2/health/ready"})
 """What needs no key: probes, the API's description, and the page, which asks for the key itself."""
-ADMIN = frozenset({("POST", "/v1/model")})
+RELOAD = ("POST", "/v1/model")
+"""Let through where the server has no room for bodies: it is how an operator ends that. It asks for its own key."""
+
+_LARGEST_AT_ONCE = 8
+"""Bodies of the largest size, or more smaller ones, that are held at once."""
 
 
 class Guard:
@@ -25,7 +30,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app, self._service = app, service
-        self._bodies = 0
+        self._bodies = self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -38,16 +43,29 @@ class Guard:
         if scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
+        held = 0
+
+        async def counted() -> Message:
+            nonlocal held
+            message = await receive()
+            size = len(message.get("body", b""))
+            held += size
+            self._held += size
+            if self._held > _LARGEST_AT_ONCE * self._service.settings.max_body:
+                raise busy("the requests that are under way are too large together")
+            return message
+
         self._bodies += 1
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, counted, send)
         finally:
             self._bodies -= 1
+            self._held -= held
 
     def _check(self, scope: Scope) -> None:
         settings, headers = self._service.settings, Headers(scope=scope)
         called = headers.get("host", "").lower()
-        name = (urlsplit(f"//{called}").hostname if _is_host(called) else None) or ""
+        name = _name_in(called)
         if settings.allow_hosts and name not in settings.allow_hosts:
             raise Refusal(
                 400, "wrong_host", "this server is not called by that name", hint="start it with --allow-host"
@@ -55,12 +73,12 @@ class Guard:
         origin = headers.get("origin")
         if origin not in (None, f"http://{called}", f"https://{called}"):
             raise Refusal(403, "wrong_origin", "a page of another site may not ask this server")
-        asks_for_model = (scope["method"], scope["path"]) in ADMIN
-        if asks_for_model:
-            self._check_admin(headers)
-        elif scope["path"] not in OPEN and not scope["path"].startswith(FOLDER):
+        if "content-length" in headers and "transfer-encoding" in headers:  # a proxy may see another request in it
+            raise Refusal(400, "ambiguous", "the request gives its length twice", headers={"Connection": "close"})
+        asked = (scope["method"], scope["path"])
+        if scope["path"] not in OPEN and not scope["path"].startswith(FOLDER):
             self._check_key(headers)
-        if scope["method"] == "POST" and not asks_for_model and self._bodies >= 2 * settings.queue:
+        if asked[0] == "POST" and asked != RELOAD and self._bodies >= 2 * settings.queue:
             raise busy(f"{self._bodies} requests are under way")
 
     def _check_key(self, headers: Headers) -> None:
@@ -69,16 +87,22 @@ class Guard:
         if settings.api_key is not None and True not in [_same(_given(headers), key) for key in keys]:
             raise _unauthorised("this needs the server's key: X-API-Key: ..., or Authorization: Bearer ...")
 
-    def _check_admin(self, headers: Headers) -> None:
-        key = self._service.settings.admin_key
-        if key is None:
-            raise Refusal(403, "no_admin_key", "models are not loaded by request: the server has no --admin-key")
-        if not _same(_given(headers), key):
-            raise _unauthorised("this needs the server's admin key")
+
+def check_admin(settings: Settings, headers: Headers) -> None:
+    """Raise Refusal where a request does not bring the admin key. Asked by what it protects, and not by its address,
+    which a router may understand otherwise than a guard."""
+    if settings.admin_key is None:
+        raise Refusal(403, "no_admin_key", "models are not loaded by request: the server has no --admin-key")
+    if not _same(_given(headers), settings.admin_key):
+        raise _unauthorised("this needs the server's admin key")
 
 
-def _is_host(text: str) -> bool:
-    return bool(text) and not set(text) & set("/@?#\\ ")
+def _name_in(host: str) -> str:
+    """The name without its port; "" of what is no host."""
+    try:
+        return urlsplit(f"//{host}").hostname or "" if not set(host) & set("/@?#\\ ") else ""
+    except ValueError:  # [::1
+        return ""
 
 
 def _given(headers: Headers) -> str:

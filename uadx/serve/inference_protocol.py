@@ -7,7 +7,9 @@ threshold and p_value FP64, is_anomaly BOOL, regions BYTES (JSON).
 
 from __future__ import annotations
 
+import re
 import struct
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -23,6 +25,7 @@ from uadx.serve.body import Wanted, decoded, from_base64, read, source
 from uadx.serve.refusals import Refusal, refusal_of
 from uadx.serve.service import Service
 
+_DIGITS = re.compile("[0-9]{1,18}")
 _BINARY = "inference-header-content-length"
 _OUTPUTS = {"score": "FP64", "threshold": "FP64", "p_value": "FP64", "is_anomaly": "BOOL", "regions": "BYTES"}
 
@@ -109,7 +112,7 @@ class InferenceProtocol:
         asked, rest = self._split(request, await read(request, self._service.settings))
         if len(asked.inputs) != 1:
             raise Refusal(422, "invalid", f"the model takes one input, `image`, not {len(asked.inputs)}")
-        images = _images(asked.inputs[0], rest)
+        images = _images(asked.inputs[0], rest, self._service.engine.check_count)
         given = {key: asked.parameters[key] for key in ("threshold", "fpr") if key in asked.parameters}
         if not all(type(value) in (int, float) for value in given.values()):
             raise Refusal(422, "invalid", "`threshold` and `fpr` are numbers")
@@ -138,26 +141,27 @@ class InferenceProtocol:
         header = request.headers.get(_BINARY)
         if header is None:
             return decoded(content, Asked), b""
-        if not header.isascii() or not header.isdecimal() or int(header) > len(content):
+        if not _DIGITS.fullmatch(header) or int(header) > len(content):
             raise Refusal(400, "invalid", "Inference-Header-Content-Length is no length of a part of the body")
         return decoded(content[: int(header)], Asked), content[int(header) :]
 
 
-def _images(tensor: Tensor, rest: bytes) -> list[bytes | InputError]:
+def _images(tensor: Tensor, rest: bytes, check_count: Callable[[int], None]) -> list[bytes | InputError]:
     images: list[bytes | InputError]
     if tensor.data is not None:
         flat = [text for some in tensor.data for text in ([some] if isinstance(some, str) else some)]
+        check_count(len(flat))
         images = [from_base64(text) for text in flat]
     else:
         if tensor.parameters.get("binary_data_size") != len(rest):
             raise Refusal(400, "invalid", f"`binary_data_size` is not the {len(rest)} bytes that follow the JSON")
-        images = [*_elements(rest)]
+        images = [*_elements(rest, check_count)]
     if tensor.shape not in ([len(images)], [len(images), 1]) or not images:
         raise Refusal(422, "invalid", f"`shape` is {tensor.shape}, and the data are {len(images)} images")
     return images
 
 
-def _elements(data: bytes) -> list[bytes]:
+def _elements(data: bytes, check_count: Callable[[int], None]) -> list[bytes]:
     """BYTES in binary: each has its length before it, four bytes, little endian."""
     found, at = [], 0
     while at < len(data):
@@ -168,6 +172,7 @@ def _elements(data: bytes) -> list[bytes]:
         if at > len(data):
             raise Refusal(400, "invalid", f"the binary data end before an image of {length} bytes does")
         found.append(data[at - length : at])
+        check_count(len(found))
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import threading
@@ -15,12 +16,18 @@ import uvicorn
 
 from uadx.errors import UadxError, UsageError
 from uadx.serve.app import build_app
+from uadx.serve.connection import bounded
 from uadx.serve.engine import Engine
 from uadx.serve.service import Service
 
 _log = logging.getLogger("uadx.serve")
 _BACKLOG = 2048
 _KEEP_ALIVE = 65  # seconds; longer than the minute that load balancers keep theirs
+_GRACE = 5.0  # seconds after the body's time is over, in which a client reads so
+_MOST_CONNECTIONS = 1000
+_OTHER_FILES = 100  # that a process has open beside its connections: models, libraries, pipes
+HUNG = 7
+"""The exit code where the device does not come back from what it does: that of a failed inference."""
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -51,15 +58,30 @@ class _Server(uvicorn.Server):
         yield  # uvicorn's own would end the process by the signal, and not with 0
 
 
+def config_of(service: Service) -> uvicorn.Config:
+    """How uvicorn is to serve a service."""
+    settings = service.settings
+    return uvicorn.Config(
+        build_app(service), http=bounded(settings.body_timeout + _GRACE, most_connections()), log_config=None,
+        access_log=False, lifespan="off", server_header=False, proxy_headers=False, ws="none", backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE, timeout_graceful_shutdown=max(1, round(settings.drain)),
+    )  # fmt: skip
+
+
+def most_connections() -> int:
+    """Connections at a time, each of which is an open file, of which a process may have so many."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return _MOST_CONNECTIONS
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, min(_MOST_CONNECTIONS, soft - _OTHER_FILES))
+
+
 def serve(service: Service, opened: socket.socket, listening: Callable[[], None]) -> None:
     """Serve until SIGTERM or Ctrl-C; a second one breaks off. SIGHUP reads the model again. listening: is called once
     connections are taken."""
-    config = uvicorn.Config(
-        build_app(service), log_config=None, access_log=False, lifespan="off", server_header=False,
-        proxy_headers=False, ws="none", backlog=_BACKLOG, timeout_keep_alive=_KEEP_ALIVE,
-        timeout_graceful_shutdown=max(1, round(service.settings.drain)),
-    )  # fmt: skip
-    server = _Server(config)
+    server = _Server(config_of(service))
 
     def stop(number: int, frame: FrameType | None) -> None:
         server.force_exit = service.draining
@@ -74,7 +96,10 @@ def serve(service: Service, opened: socket.socket, listening: Callable[[], None]
     }
     try:
         asyncio.run(_serve(server, opened, listening))
-        service.engine.close()
+        if not service.engine.close():
+            _log.error("ended beside a device that hangs")
+            logging.shutdown()
+            os._exit(HUNG)  # its threads would be waited for
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

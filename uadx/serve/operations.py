@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from uadx.errors import UadxError
 from uadx.pipeline.pipeline import Pipeline
 from uadx.serve.answers import json_answer, request_id
 from uadx.serve.body import read_json
+from uadx.serve.guard import check_admin
 from uadx.serve.metrics import CONTENT_TYPE
 from uadx.serve.refusals import Refusal
 from uadx.serve.service import Service
@@ -43,8 +45,7 @@ class Operations:
             Route("/ready", self.ready, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
             Route("/openapi.json", self.openapi, methods=["GET"]),
-            Route("/v1/model", self.model, methods=["GET"]),
-            Route("/v1/model", self.reload, methods=["POST"]),
+            Route("/v1/model", self.model, methods=["GET", "POST"]),
             Route("/v1/devices", self.devices, methods=["GET"]),
         ]
 
@@ -63,17 +64,17 @@ class Operations:
 
     async def openapi(self, request: Request) -> Response:
         """All of it, for people and generators of clients."""
-        text = files("uadx.serve").joinpath("openapi.yaml").read_text("utf-8")
-        description = yaml.safe_load(text)
-        description["info"]["version"] = uadx.__version__
-        return json_answer(description)
+        return json_answer(_description())
 
     async def model(self, request: Request) -> Response:
         """Which model answers, on what, by which threshold, and the scores of the good images behind that."""
+        if request.method == "POST":
+            return await self._reload(request)
         return json_answer(_described(self._service.engine.pipeline))
 
-    async def reload(self, request: Request) -> Response:
+    async def _reload(self, request: Request) -> Response:
         """Answer by another model from now on, or by the one that is there where the new one is refused."""
+        check_admin(self._service.settings, request.headers)
         asked = await read_json(request, self._service.settings, NewModel)
         engine = self._service.engine
         try:
@@ -94,6 +95,14 @@ class Operations:
         answer = listing.as_json()
         del answer["devices_files"]  # paths of this machine are nobody's business
         return answer
+
+
+@cache
+def _description() -> dict[str, Any]:
+    text = files("uadx.serve").joinpath("openapi.yaml").read_text("utf-8")
+    description: dict[str, Any] = yaml.safe_load(text)
+    description["info"]["version"] = uadx.__version__
+    return description
 
 
 def _described(pipeline: Pipeline) -> dict[str, Any]:

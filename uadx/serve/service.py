@@ -21,7 +21,8 @@ from uadx.serve.refusals import Refusal, not_ready, refusal_of
 from uadx.serve.settings import Settings
 
 T = TypeVar("T")
-_PROBED_FOR = 1.0  # seconds for which an answer of /ready holds, so that asking often costs nothing
+_PROBED_FOR = 1.0  # seconds for which an answer of the device shows that it is there, so that asking costs nothing
+_PROBE_WITHIN = 5.0
 
 
 class ClientGone(Exception):  # noqa: N818
@@ -43,6 +44,7 @@ class Service:
 
     async def sources(self, texts: Sequence[str]) -> list[Source]:
         """The images that a JSON body gives as base64 or, where the operator allows it, by their addresses."""
+        self.engine.check_count(len(texts))
         return [
             body.source(f"image[{at}]" if len(texts) > 1 else "image", await self._image(text))
             for at, text in enumerate(texts)
@@ -91,13 +93,21 @@ class Service:
         return await asyncio.to_thread(work)
 
     async def ready(self) -> None:
-        """Let the model inspect an image of its own. Raises Refusal with the reason where it cannot."""
+        """Unless the device has just answered, let the model inspect an image of its own. Raises Refusal with the
+        reason where it cannot."""
         if self.draining:
             raise not_ready("the server is stopping")
+        if self.engine.seconds_since_answer < _PROBED_FOR:
+            return
         if self._probing is None or (self._probing.done() and time.monotonic() - self._probed > _PROBED_FOR):
             self._probed = time.monotonic()
             self._probing = asyncio.create_task(self._probe())
-        await asyncio.shield(self._probing)
+        try:
+            await asyncio.wait_for(asyncio.shield(self._probing), _PROBE_WITHIN)
+        except (TimeoutError, asyncio.TimeoutError):
+            # it stands behind the images that wait, which is no fault of the device as long as those are answered
+            if self.engine.seconds_since_answer > _PROBE_WITHIN:
+                raise not_ready(f"the device has not answered for {_PROBE_WITHIN:g} s") from None
 
     async def _probe(self) -> None:
         try:
