@@ -80,6 +80,18 @@ def test_broken_bodies_are_the_client_s_fault_and_the_next_good_one_works(server
     assert server.post("/v1/inspect", content=good).status_code == 200
 
 
+def test_an_error_that_nobody_foresaw_is_500_in_the_api_s_words_and_its_traceback_is_in_the_log(monkeypatch, caplog):
+    with serving() as server:
+        monkeypatch.setattr(server.service.engine, "accept", None)
+        for path in ("/v1/inspect", "/anomaly-detection"):
+            caplog.clear()
+            answer = server.post(path, json={"image": "aGk="})
+            assert answer.status_code == 500
+            assert "unexpected TypeError; the server's log says more" in answer.text
+            assert answer.headers["content-type"] == "application/json"
+            assert [record.message for record in caplog.records if record.exc_info] == ["unexpected"]
+
+
 def test_a_body_over_the_limit_is_refused_while_it_comes_whether_it_says_its_length_or_not():
     with serving(max_body=10_000) as server:
 

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import threading
+import tracemalloc
 import zlib
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -599,3 +600,25 @@ def test_a_header_of_noise_is_read_or_refused(magic: bytes, rest: bytes):
     is_image(magic + rest)
     with contextlib.suppress(InputError):
         read_header(magic + rest)
+
+
+def test_a_tiff_of_more_directories_entries_and_values_than_any_has_is_refused_at_once():
+    def tiff(entries: int, entry: bytes, rest: bytes = b"") -> bytes:
+        return b"II*\0\x08\0\0\0" + struct.pack("<H", entries) + entry * entries + bytes(4) + rest
+
+    values = struct.pack("<HHII", 273, 4, 4_000_000, 0)
+    assert refusal(tiff(2, values, bytes(16_000_000))).kind == "unreadable"
+    assert refusal(tiff(60_000, struct.pack("<HHII", 256, 4, 1, 9))).kind == "unreadable"
+    chain = b"".join(struct.pack("<HI", 0, 14 + 6 * page) for page in range(200_000))
+    assert refusal(b"II*\0\x08\0\0\0" + chain + bytes(6)).kind in {"animated", "too_small", "unreadable"}
+    assert refusal(b"II+\0\x08\0\0\0" + b"\xff" * 8).kind == "truncated"
+
+
+def test_spaces_without_end_where_a_number_should_stand_cost_no_memory():
+    tracemalloc.start()
+    try:
+        for data in (b"P6" + b" " * 1_000_000, b"P6 8 8" + b"#\n" * 500_000):
+            assert refusal(data).kind in {"not_an_image", "truncated"}
+        assert tracemalloc.get_traced_memory()[1] < 8_000_000
+    finally:
+        tracemalloc.stop()

@@ -13,12 +13,17 @@ import re
 import struct
 import zlib
 from dataclasses import dataclass
+from itertools import islice
 
 from uadx.errors import InputError
 from uadx.images import jpeg, tiff
 
 HEAD = 64
 """So many bytes from the start of a file tell whether it is an image."""
+_LONGEST_HEAD = 4096
+"""Bytes of magic number, or of a text header; a pattern's memory grows with what it may match."""
+_MOST_PAGES = 64
+"""So many directories of a TIFF are read."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +51,10 @@ def read_header(data: bytes) -> Header:
     Raises InputError: not_an_image, truncated, unreadable (a checksum is wrong), unsupported.
     """
     for magic, read in _FORMATS:
-        if re.match(magic, data, re.DOTALL):
+        if re.match(magic, data[:_LONGEST_HEAD], re.DOTALL):
             try:
                 return read(data)
-            except (struct.error, IndexError):  # a header that goes on past the end of the file
+            except (struct.error, IndexError, OverflowError):  # a header that goes on past the end of the file
                 raise _cut_short() from None
     raise InputError("not_an_image", "its content is not that of a known image format")
 
@@ -127,7 +132,7 @@ def _bmp(data: bytes) -> Header:
 
 
 def _tiff(data: bytes) -> Header:
-    directories = list(tiff.directories(data))
+    directories = list(islice(tiff.directories(data), _MOST_PAGES))
     first, others = directories[0], directories[1:]
     _must_reach(data, tiff.end_of_pixels(first))
     width, height = (first[tag].values[0] if tag in first else 0 for tag in (tiff.WIDTH, tiff.HEIGHT))
@@ -155,16 +160,17 @@ def _gif_colours(flags: int) -> int:
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
+_PNM_MAXIMUM = re.compile(rb"(?:\s|#[^\n]*\n)+(\d{1,9})")
 _PNM = re.compile(rb"P([1-6])" + 2 * rb"(?:\s|#[^\n]*\n)+(\d{1,9})")
 
 
 def _pnm(data: bytes) -> Header:
-    if not (header := _PNM.match(data)):
+    if not (header := _PNM.match(data, 0, _LONGEST_HEAD)):
         raise _cut_short()
     variant, width, height = (int(number) for number in header.groups())
     at, depth = header.end() + 1, 1
     if variant not in (1, 4):
-        if not (maximum := re.compile(rb"(?:\s|#[^\n]*\n)+(\d{1,9})").match(data, header.end())):
+        if not (maximum := _PNM_MAXIMUM.match(data, header.end(), header.end() + _LONGEST_HEAD)):
             raise _cut_short()
         at, depth = maximum.end() + 1, 1 if int(maximum[1]) < 256 else 2
     samples = width * height * (3 if variant in (3, 6) else 1)

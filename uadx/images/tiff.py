@@ -1,6 +1,7 @@
 """TIFF directories: a file format of their own, and how EXIF is written inside JPEG, PNG and WebP.
 
-Source: TIFF 6.0 (Adobe, 1992); BigTIFF as libtiff describes it. Reading past the end raises struct.error.
+Source: TIFF 6.0 (Adobe, 1992); BigTIFF as libtiff describes it. Reading past the end raises struct.error or
+OverflowError. What a file may make this package read is bounded: its directories may overlap and repeat each other.
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from uadx.errors import InputError
+
 SUBFILE, WIDTH, HEIGHT, BITS, ORIENTATION, EXTRA_SAMPLES = 254, 256, 257, 258, 274, 338
 OFFSETS, COUNTS = (273, 324), (279, 325)
 """Where the pixels lie and how many bytes they take: strips, tiles."""
 
 _TAGS = frozenset({SUBFILE, WIDTH, HEIGHT, BITS, ORIENTATION, EXTRA_SAMPLES, *OFFSETS, *COUNTS})
 _CODES = {1: "B", 3: "H", 4: "I", 16: "Q"}
+_MOST_ENTRIES, _MOST_VALUES = 4096, 1 << 18
+"""Of a directory, where some dozens are usual; of an entry: a strip for each row of the tallest pictures."""
 _UNASSOCIATED, _ASSOCIATED = 2, 1
 
 
@@ -26,7 +31,7 @@ class Field(NamedTuple):
 
 
 def directories(data: bytes) -> Iterator[dict[int, Field]]:
-    """The fields of each directory, of those tags that this package needs."""
+    """The fields of each directory, of those tags that this package needs. Raises InputError, unreadable."""
     order = _order(data)
     big = struct.unpack_from(order + "H", data, 2)[0] == 43
     word, many, entry_size = ("Q", "Q", 20) if big else ("I", "H", 12)
@@ -35,18 +40,25 @@ def directories(data: bytes) -> Iterator[dict[int, Field]]:
     while at and at not in seen:
         seen.add(at)
         (entries,) = struct.unpack_from(order + many, data, at)
+        _check("entries", entries, _MOST_ENTRIES)
         first = at + struct.calcsize(many)
         fields = {}
         for entry in range(first, first + entries * entry_size, entry_size):
             tag, kind = struct.unpack_from(order + "HH", data, entry)
-            if tag in _TAGS and kind in _CODES:
+            if tag in _TAGS and kind in _CODES and tag not in fields:
                 (count,) = struct.unpack_from(order + word, data, entry + 4)
+                _check("values", count, _MOST_VALUES)
                 where = entry + 4 + struct.calcsize(word)
                 if count * struct.calcsize(_CODES[kind]) > struct.calcsize(word):
                     (where,) = struct.unpack_from(order + word, data, where)
                 fields[tag] = Field(struct.unpack_from(f"{order}{count}{_CODES[kind]}", data, where), where)
         yield fields
         (at,) = struct.unpack_from(order + word, data, first + entries * entry_size)
+
+
+def _check(what: str, count: int, most: int) -> None:
+    if count > most:
+        raise InputError("unreadable", f"the TIFF is damaged: {count:,} {what} where {most:,} may be")
 
 
 def end_of_pixels(fields: dict[int, Field]) -> int:
@@ -66,7 +78,7 @@ def exif_orientation(exif: bytes) -> int:
     """The orientation, 1 to 8, that an EXIF block asks for; 1 where it does not say or is damaged."""
     try:
         fields = next(directories(exif.removeprefix(b"Exif\0\0")), {})
-    except struct.error:
+    except (struct.error, OverflowError, InputError):
         return 1
     value = fields[ORIENTATION].values[:1] if ORIENTATION in fields else ()
     return value[0] if value and 1 <= value[0] <= 8 else 1

@@ -8,18 +8,15 @@ import time
 import uuid
 
 from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from uadx.serve.answers import refused
 from uadx.serve.refusals import Refusal, refusal_of
-from uadx.serve.service import ClientGone, Service
+from uadx.serve.service import Service
 
 _log = logging.getLogger("uadx.serve")
 _SANE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _LONGEST_PATH = 200  # in the log; a request's may have 64 kB
-GONE = 499
-"""The status by which nginx and others log a client that left; nobody receives it."""
 
 
 class Access:
@@ -47,11 +44,10 @@ class Access:
 
         try:
             await self._app(scope, receive, named)
-        except (ClientGone, ClientDisconnect):  # before its answer, or in the middle of its own body
-            status = GONE
         except Exception as error:
-            _log.exception("unexpected", extra={"request_id": name})
-            scope["refused"] = refusal_of(error)
+            if "refused" not in scope:  # else answer_error has logged it; Starlette raises it all the same
+                _log.exception("unexpected", extra={"request_id": name})
+                scope["refused"] = refusal_of(error)
             if not status:
                 await refused(scope["path"], name, scope["refused"])(scope, receive, named)
         finally:

@@ -12,6 +12,8 @@ from starlette.responses import Response
 
 from uadx.serve.refusals import Refusal, refusal_of
 
+GONE = 499
+"""The status by which nginx and others log a client that left; nobody receives it."""
 _log = logging.getLogger("uadx.serve")
 _ADVICE = {404: "there is nothing at this address", 405: "this address does not take this method"}
 
@@ -38,6 +40,11 @@ async def answer_error(request: Request, error: Exception) -> Response:
         _log.error("unexpected", exc_info=error, extra={"request_id": request_id(request)})
     request.scope["refused"] = refusal
     return refused(request.scope["path"], request_id(request), refusal)
+
+
+async def answer_nobody(request: Request, error: Exception) -> Response:
+    """For Starlette, where the client has left: before its answer, or in the middle of its own body."""
+    return Response(status_code=GONE)
 
 
 def refused(path: str, name: str, refusal: Refusal) -> Response:
