@@ -58,6 +58,7 @@ def broken_bodies(good):
         ("/v1/inspect", b'{"image": "http://127.0.0.1/"}', JSON, 422),
         ("/v1/inspect?threshold=nan", good, png, 422),
         ("/v1/inspect?threshold=1&fpr=0.1", good, png, 422),
+        ("/v1/inspect?fpr=5e-324", good, png, 422),
         ("/anomaly-detection", b'{"visualize": true}', JSON, 422),
         ("/anomaly-detection", b'{"image": null}', JSON, 422),
         ("/v2/models/default/infer", b'{"inputs": []}', {}, 422),

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from uadx.errors import UsageError
 
 DEFAULT_FPR = 0.01
+MANY = 1e15
+"""One over the lowest rates is infinite."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Calibration:
         if rank > count:
             raise UsageError(
                 f"{count} calibration images certify false-alarm rates of {self.lowest_fpr:.4g} and more, not {fpr:g}",
-                hint=f"calibrate with at least {math.ceil(1 / fpr - 1e-9) - 1} held-out good images, "
+                hint=f"calibrate with at least {math.ceil(min(1 / fpr, MANY) - 1e-9) - 1} held-out good images, "
                 f"or set the score itself: --threshold",
             )
         return self.scores[max(rank, 1) - 1]
