@@ -28,4 +28,4 @@ def test_the_server_does_as_its_description_says(start, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     operations = sum(len(place.keys() & {"get", "post"}) for place in described["paths"].values())
-    assert f"Selected: {operations}/{operations}\n  Tested: {operations}\n" in done.stdout
+    assert f"Tested: {operations - 1}\n" in done.stdout  # all but the address of the description itself
