@@ -27,12 +27,12 @@ from uadx.api import Backend, BackendSpec, CompiledModel, DeviceInfo, DeviceRef,
 from uadx.plugins import Plugins
 
 class Model(CompiledModel):
-    def __init__(self, inner):
-        self.inner = inner
+    def __init__(self, inner, selector):
+        self.inner, self.selector = inner, selector
         self.inputs, self.outputs, self.capabilities = inner.inputs, inner.outputs, inner.capabilities
 
     def placement(self):
-        return Placement("0", self.inner.placement().precision)
+        return Placement(self.selector, self.inner.placement().precision)
 
     def infer(self, batch):
         if STATE.get("broken"):
@@ -59,16 +59,16 @@ class Limping(Backend):
         self.openvino = Plugins().open("openvino", {})
 
     def devices(self):
-        return [DeviceInfo("0", "chip", "acme")]
+        return [DeviceInfo(number, "chip", "acme", "npu", int(number)) for number in "01"]
 
     def compile(self, artifact, device, options):
         if STATE.get("unplugged"):
             raise RuntimeError("no chip in the slot")
-        return Model(self.openvino.compile(artifact, DeviceRef("CPU"), options))
+        return Model(self.openvino.compile(artifact, DeviceRef("CPU"), options), device.selector)
 
 @hookimpl
 def uadx_backends():
-    return [BackendSpec("limping", 1, "limping:Limping", ("cpu",), summary="a slow one", install_hint="none")]
+    return [BackendSpec("limping", 1, "limping:Limping", ("npu",), summary="a slow one", install_hint="none")]
 """
 
 
@@ -234,6 +234,26 @@ def test_a_device_that_hangs_is_not_ready(chip, monkeypatch, tmp_path):
         assert server.get("/live").status_code == 200
         held.unlink()
         until(lambda: server.get("/ready").status_code == 200)
+
+
+def test_several_devices_share_the_images_of_all_clients(chip, good_image, tmp_path):
+    path = tmp_path / "devices.yaml"
+    path.write_text("version: 1\nkinds: {npu: {backends: [limping]}}\n")
+    both = PipelineConfig(device="npu:0,1", devices_file=str(path), batch_size=1)
+    with serving(both) as server:
+        chip["seconds"] = 0.05
+
+        def used(_):
+            return server_post(server, good_image).json()["results"][0]["device"]["used"]
+
+        with ThreadPoolExecutor(8) as pool:
+            assert set(pool.map(used, range(16))) == {"limping:0", "limping:1"}
+        assert server.get("/v1/model").json()["device"]["used"] == "limping:0,1"
+        chip["broken"] = 1
+        assert server_post(server, good_image).status_code == 500
+        until(lambda: server_post(server, good_image).status_code == 200)
+        with ThreadPoolExecutor(8) as pool:
+            assert set(pool.map(used, range(16))) == {"limping:0", "limping:1"}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM to catch")

@@ -91,6 +91,10 @@ def test_items_come_back_whole_and_in_order_whatever_the_batches(batch_size):
     for complete in back:
         read = sum(len(one.cut.corners) for one in complete.items if one.cut is not None)
         assert read == (len(complete.maps["level1"]) if complete.maps else 0)
+        for alone in complete.each():
+            (one,) = alone.items
+            count = counts[int(one.source.label)]
+            assert (alone.maps["level1"].tolist() if alone.maps else []) == [count] * count
     assert [one.infer_ms for one in together] == counts
     devices = {one.device["used"] for one in together}
     assert devices == ({"device 0"} if batch_size == 100 else devices)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from uadx.cli.progress import NO_MODEL
+from uadx.cli.opening import say_what_runs
 from uadx.output.run_folder import Counts
 from uadx.output.runner import Summary
 from uadx.pipeline.pipeline import Pipeline
@@ -36,14 +36,7 @@ class Report:
             click.echo(f"SIMULATED: {self._device.used} is no hardware", err=True)
         if quiet:
             return
-        if opened.config.model is None:
-            click.echo(NO_MODEL, err=True)
-        if opened.fastest is not None:
-            click.echo(f"hpi: {opened.fastest}", err=True)
-        for skipped in self._device.skipped:
-            click.echo(f"skipped for {self._device.requested}: {skipped}", err=True)
-        if self._device.requested == "auto" and opened.fastest is None:
-            click.echo(f"auto: {self._device.label}", err=True)
+        say_what_runs(opened)
 
     def add(self, result: Result) -> None:
         """Take one result that is written."""

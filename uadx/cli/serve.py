@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from uadx.cli import options
-from uadx.cli.progress import NO_MODEL, shown_warnings
+from uadx.cli.progress import shown_warnings
 from uadx.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -149,6 +149,7 @@ def _serve(
     pipeline: str | None,
     given: dict[str, Any],
 ) -> None:
+    from uadx.cli.opening import say_what_runs
     from uadx.images.capture import prepare_opencv
     from uadx.pipeline.config import NAME
     from uadx.pipeline.pipeline import find_config
@@ -160,16 +161,16 @@ def _serve(
 
     config = find_config(pipeline or NAME).Pipeline.override(**given)
     prepare_opencv()
-    with shown_warnings(), bound(host, port) as opened:
+    with shown_warnings(), bound(host, port) as taken:
         log_to_stderr(log_format)
         metrics = Metrics()
         service = Service(Engine(config, serving, metrics), serving, metrics)
-        device = service.engine.pipeline.inspector.opened
-        if config.model is None:
-            click.echo(NO_MODEL, err=True)
+        opened = service.engine.pipeline
+        device = opened.inspector.opened
+        say_what_runs(opened)
         if device.simulated:
             click.echo(f"SIMULATED: {device.used} is no hardware", err=True)
         if host not in LOOPBACK and serving.api_key is None:
             click.echo(f"warning: whoever reaches {host} may use this server: it has no --api-key", err=True)
-        name = service.engine.pipeline.bundle.manifest.name
-        serve(service, opened, lambda: click.echo(f"{name} on {device.label}: {address_of(opened)}"))
+        name = opened.bundle.manifest.name
+        serve(service, taken, lambda: click.echo(f"{name} on {device.label}: {address_of(taken)}"))
