@@ -108,3 +108,16 @@ def until(true):
     while not true():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+@pytest.fixture
+def chip(install):
+    """The state of a backend that can be slow, break, be unplugged and hang, and finds no numbers for white pictures:
+    chip["seconds"], ["broken"], ["unplugged"], ["hangs while"] a file is there, ["does not close"]."""
+    from serve.limping import LIMPING
+
+    install("acme", {"limping.py": LIMPING}, limping="limping")
+    import limping
+
+    yield limping.STATE
+    limping.STATE.clear()
