@@ -22,14 +22,14 @@ from onnx import TensorProto, helper, numpy_helper
 from uadx.stfpm import graph
 from uadx.stfpm.difficulty import Difficulty
 from uadx.stfpm.reference import level_maps
-from uadx.stfpm.weights import LEVELS, convolutions
+from uadx.stfpm.weights import CHANNELS, STUDENT, TEACHER, Level, convolutions
 from uadx.testing.golden import MODELS
 
 F64 = NDArray[np.float64]
 IMAGES = 4
 CENTRE, SCALE = np.float32(127.5), np.float32(1 / 128)
-WIDTHS = {64: 6, 128: 8, 256: 12}
-"""Channels of the small STFPM pair in place of ResNet-18's."""
+WIDTHS = {3: 3, 32: 4, 64: 6, 128: 8, 256: 12}
+"""Channels of the small STFPM pair, by those of the pair that it stands for."""
 
 
 def main() -> None:
@@ -106,20 +106,18 @@ def _stfpm() -> tuple[bytes, dict[str, NDArray[np.generic]]]:
     """The graph that every bundle has, with a tenth of the channels."""
     random = np.random.default_rng(4)
     image = _images(32, 48, seed=5)
-    teacher, student = _trunk(random), _trunk(random)
-    # near its teacher, as a trained student is
-    student = {name: np.float16(0.9) * teacher[name] + np.float16(0.1) * student[name] for name in teacher}
-    channels = [len(teacher[f"{level}.1.conv2.bias"]) for level in LEVELS]
+    teacher, student = _network(TEACHER, random), _network(STUDENT, random)
+    channels = [WIDTHS[count] for count in CHANNELS]
     difficulties = [Difficulty(random.normal(0, 0.02, count).astype(np.float32), -0.01) for count in channels]
     maps = level_maps(image, teacher, student, difficulties)
     return graph.build(teacher, student, difficulties, 32, 48), {"image": image, **_rounded(maps)}
 
 
-def _trunk(random: np.random.Generator) -> dict[str, NDArray[np.float16]]:
+def _network(network: tuple[Level, ...], random: np.random.Generator) -> dict[str, NDArray[np.float16]]:
     """Random folded weights, as float16 as they travel; scaled to keep the features of order 1 (He et al., 2015)."""
     weights = {}
-    for conv in convolutions():
-        inputs, outputs = WIDTHS.get(conv.inputs, conv.inputs), WIDTHS[conv.outputs]
+    for conv in convolutions(network):
+        inputs, outputs = WIDTHS[conv.inputs], WIDTHS[conv.outputs]
         spread = np.sqrt(1 / (inputs * conv.kernel**2))
         shape = (outputs, inputs, conv.kernel, conv.kernel)
         weights[f"{conv.name}.weight"] = random.normal(0, spread, shape).astype(np.float16)

@@ -21,8 +21,11 @@ from uadx.stfpm.weights import Weights, unfold
 BATCH = 32
 
 
-def student(images: NDArray[np.uint8], held_out: NDArray[np.uint8], teacher: Weights, seen: int, seed: int) -> Weights:
-    """Train on uint8 RGB images [N, H, W, 3] until `seen` have been shown, and return the best epoch's weights."""
+def pair(
+    images: NDArray[np.uint8], held_out: NDArray[np.uint8], teacher: Weights, seen: int, seed: int
+) -> tuple[Trunk, Trunk]:
+    """Train on uint8 RGB images [N, H, W, 3] until `seen` have been shown, and return the teacher and the best epoch's
+    student, both in eval mode."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     of_teacher = Trunk().eval().requires_grad_(False)
@@ -55,4 +58,4 @@ def student(images: NDArray[np.uint8], held_out: NDArray[np.uint8], teacher: Wei
             distance = float(np.mean([loss(batch) for batch in batches(held_out, np.arange(len(held_out)))]))
         if distance < lowest:
             best, lowest = copy.deepcopy(trunk), distance
-    return best.folded()
+    return of_teacher, best.eval()

@@ -26,10 +26,8 @@ from uadx.images.decode import Limits
 from uadx.images.decode import load as decoded
 from uadx.images.framing import Framing
 from uadx.images.sources import expand
-from uadx.stfpm import graph
 from uadx.stfpm.network import Trunk
 from uadx.train.build import IMAGES_SEEN
-from uadx.train.calibrate import level_maps
 from uadx.train.dataset import by_seed, read_good_images
 from uadx.train.proportions import AREA, fitting_size
 from uadx.train.teacher import TeacherWeights, load_teacher
@@ -52,13 +50,11 @@ def train(data: Path, name: str, seed: int, images: int | None, teacher_name: st
         if issubclass(variant.trainer, OtherPictures):
             OtherPictures.show(SHARED / "natural_images", height, width)
         began = time.monotonic()
-        student, difficulties = variant.student(dataset, teacher, seen, seed, work)
+        trained = variant.pair(dataset, teacher, seen, seed, work)
         seconds = time.monotonic() - began
-        model = work / "stfpm.onnx"
-        model.write_bytes(graph.build(teacher, student, difficulties, height, width))
 
         def run(pixels: NDArray[np.uint8], shown: list[tuple[int, int]]) -> Seen:
-            return Seen(level_maps(model, pixels), shown)
+            return Seen(trained.maps(pixels), shown)
 
         held_out = np.array(dataset.held_out.windows)
         shown = [(int(high), int(wide)) for high, wide in dataset.held_out.shown]

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import cv2
 import numpy as np
 import torch
-from authors import student as authors_student
+from authors import pair as authors_pair
 from numpy.typing import NDArray
+from pair import Pair
+from students import Deeper, Larger, Smaller
 from torch import Tensor
 
 from uadx.images.preprocess import FITS, Fit
 from uadx.stfpm.difficulty import Difficulty
-from uadx.stfpm.network import Trunk, normalise_pixels, normalised_distance
-from uadx.stfpm.training import BEGUN_AS_TEACHER, Images, Recipe, Trainer
-from uadx.stfpm.weights import LEVELS, Weights, blocks
+from uadx.stfpm.network import normalised_distance
+from uadx.stfpm.training import Images, Recipe, Trainer
+from uadx.stfpm.weights import CHANNELS, Weights
 from uadx.train.dataset import Dataset
 
 
@@ -38,36 +40,6 @@ class FallingRate(Trainer):
         return super()._loss(chosen, seen)
 
 
-class FromNothing(Trainer):
-    """The student begins with random weights in all of its layers."""
-
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
-        torch.manual_seed(self.recipe.seed)
-        fresh = Trunk().state_dict()
-        self.student.load_state_dict(fresh)
-        self.average.load_state_dict(fresh)
-
-
-class BegunFurther(Trainer):
-    """The student begins with the teacher's weights in layer2 too."""
-
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
-        of_teacher = self.teacher.trunk.layer2.state_dict()
-        self.student.layer2.load_state_dict(of_teacher)
-        self.average.layer2.load_state_dict(of_teacher)
-
-
-class Shared(Trainer):
-    """The first layers stay the teacher's: less to train, and less to compute in use."""
-
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
-        for part in BEGUN_AS_TEACHER:
-            self.student.get_submodule(part).requires_grad_(False).eval()
-
-
 class OtherPictures(Trainer):
     """The student is kept away from the teacher on pictures that are no product (EfficientAD's penalty, in the form
     that unit vectors allow: a distance below FAR costs)."""
@@ -84,10 +56,7 @@ class OtherPictures(Trainer):
         rng = np.random.default_rng([self.recipe.seed, self.step])
         others = self.pictures[rng.integers(len(self.pictures), size=4)]
         penalty = torch.zeros(())
-        pixels = normalise_pixels(torch.from_numpy(others))
-        with torch.autocast("cpu", self.autocast, enabled=self.autocast is not None):
-            of_teacher, of_student = self.teacher.compute(others), self.student(pixels)
-        for t, s in zip(of_teacher, of_student, strict=True):
+        for t, s in zip(self.teacher.compute(others), self._features(self.student, others), strict=True):
             penalty = penalty + torch.relu(self.FAR - normalised_distance(t, s)).mean()
         return super()._loss(chosen, seen) + self.WEIGHT * penalty
 
@@ -130,47 +99,41 @@ class Variant:
     side: int = 256
     fit: Fit = "letterbox"
     share: float = 1.0
-    train: Callable[[Dataset, Weights, int, int], Weights] | None = None
+    train: Callable[[Dataset, Weights, int, int], Pair] | None = None
     plain: bool = False
 
-    def student(
-        self, dataset: Dataset, teacher: Weights, seen: int, seed: int, work: Path
-    ) -> tuple[Weights, list[Difficulty]]:
+    def pair(self, dataset: Dataset, teacher: Weights, seen: int, seed: int, work: Path) -> Pair:
         """Train on the dataset until share * seen images have been shown."""
         seen = round(self.share * seen)
         if self.train:
-            return self.train(dataset, teacher, seen, seed), NO_DIFFICULTIES
+            return self.train(dataset, teacher, seen, seed)
         train = dataset.train
         recipe = Recipe(math.ceil(seen / len(train.windows)), seed, **self.changes)
         trainer = self.trainer(np.array(train.windows), train.shown, teacher, recipe)
         for _ in trainer.run(work / "checkpoint"):
             pass
-        return trainer.student_weights(), NO_DIFFICULTIES if self.plain else trainer.difficulties()
+        difficulties = NONE if self.plain else trainer.difficulties()
+        return Pair(trainer.teacher.trunk, lambda pixels: trainer.average(trainer.entry(pixels)), difficulties)
 
 
-def _authors(dataset: Dataset, teacher: Weights, seen: int, seed: int) -> Weights:
+def _authors(dataset: Dataset, teacher: Weights, seen: int, seed: int) -> Pair:
     train, held_out = np.array(dataset.train.windows), np.array(dataset.held_out.windows)
-    return authors_student(train, held_out, teacher, seen, seed)
+    return Pair(*authors_pair(train, held_out, teacher, seen, seed), NONE)
 
 
-def _falling(variant: Variant) -> Variant:
-    """The same change to the recipe with a falling rate."""
-    trainer = FallingRate if variant.trainer is Trainer else type("Falling", (FallingRate, variant.trainer), {})
-    return replace(variant, trainer=trainer)
-
-
-NO_DIFFICULTIES = [Difficulty.none(block.conv2.outputs) for block, _ in map(blocks, LEVELS)]
+NONE = [Difficulty.none(channels) for channels in CHANNELS]
 CHANGES = {
+    "larger": Variant("student as large as its teacher, beginning with the teacher's first layers", trainer=Larger),
+    "deeper": Variant("student of two blocks a level", trainer=Deeper),
+    "smaller": Variant("student of a quarter of the channels", trainer=Smaller),
     "plain": Variant("difficulty left in the distance", plain=True),
     "stretch": Variant("images squashed to a square, not letterboxed", fit="stretch"),
     "clean": Variant("student sees no drawn defects", {"corrupted": 0.0}),
     "corrupted": Variant("student sees drawn defects on all images", {"corrupted": 1.0}),
     "mean": Variant("loss of all positions", {"hard_fraction": 1.0}),
     "hardest": Variant("loss of the hardest 2 %", {"hard_fraction": 0.02}),
+    "falling": Variant("rate that rises and falls to nothing", trainer=FallingRate),
     "last": Variant("no averaging of weights", {"averaging": 0.0}),
-    "random": Variant("student begins with random weights", trainer=FromNothing),
-    "further": Variant("student begins with the teacher's layer2 too", trainer=BegunFurther),
-    "shared": Variant("the teacher's first layers stay the student's", trainer=Shared),
     "batch16": Variant("batches of 16", {"batch_size": 16}),
     "batch4": Variant("batches of 4", {"batch_size": 4}),
     "rate2": Variant("twice the rate", {"learning_rate": 2e-3}),
@@ -182,11 +145,8 @@ CHANGES = {
     "384": Variant("as many pixels as 384 x 384", side=384),
 }
 """To the recipe, one at a time."""
-FALLING = "falling"
 VARIANTS = {
     "default": Variant("uadx's recipe"),
     "authors": Variant("the authors' recipe", fit="stretch", train=_authors),
     **CHANGES,
-    FALLING: Variant("rate that falls to nothing", trainer=FallingRate),
-    **{f"{FALLING}, {name}": _falling(variant) for name, variant in CHANGES.items()},
 }

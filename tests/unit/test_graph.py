@@ -9,36 +9,37 @@ from uadx.stfpm.difficulty import Difficulty
 onnx = pytest.importorskip("onnx", reason="onnx comes with the test extra")
 
 SIZE = (64, 96)
-NONE = [Difficulty.none(count) for count in (64, 128, 256)]
+NONE = [Difficulty.none(count) for count in weights.CHANNELS]
 
 
-def random_trunk(seed):
-    """A folded trunk with weights of the scale that torch starts with."""
+def random_network(network, seed):
+    """Folded, with weights of the scale that torch starts with."""
     rng = np.random.default_rng(seed)
-    trunk = {}
-    for conv in weights.convolutions():
+    found = {}
+    for conv in weights.convolutions(network):
         scale = np.sqrt(2 / (conv.outputs * conv.kernel**2))
-        trunk[f"{conv.name}.weight"] = rng.normal(0, scale, conv.shape).astype(np.float16)
-        trunk[f"{conv.name}.bias"] = rng.normal(0, 0.1, conv.outputs).astype(np.float16)
-    return trunk
+        found[f"{conv.name}.weight"] = rng.normal(0, scale, conv.shape).astype(np.float16)
+        found[f"{conv.name}.bias"] = rng.normal(0, 0.1, conv.outputs).astype(np.float16)
+    return found
 
 
 @pytest.fixture(scope="module")
-def trunks():
-    return random_trunk(0), random_trunk(1)
+def networks():
+    """Teacher and student."""
+    return random_network(weights.TEACHER, 0), random_network(weights.STUDENT, 1)
 
 
 @pytest.fixture(scope="module")
 def difficulties():
     rng = np.random.default_rng(3)
-    return [Difficulty(rng.normal(0, 0.05, count).astype(np.float32), -0.6) for count in (64, 128, 256)]
+    return [Difficulty(rng.normal(0, 0.05, count).astype(np.float32), -1.0) for count in weights.CHANNELS]
 
 
 @pytest.fixture(scope="module")
-def model(trunks, difficulties):
+def model(networks, difficulties):
     from uadx.stfpm.graph import build
 
-    return build(*trunks, difficulties, *SIZE)
+    return build(*networks, difficulties, *SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +48,8 @@ def images():
 
 
 @pytest.fixture(scope="module")
-def expected(trunks, images, difficulties):
-    return reference.level_maps(images, *trunks, difficulties)
+def expected(networks, images, difficulties):
+    return reference.level_maps(images, *networks, difficulties)
 
 
 def run_onnxruntime(model, images):
@@ -65,8 +66,8 @@ def run_openvino(model, images):
     return {output.get_any_name(): value for output, value in compiled(images).items()}
 
 
-def test_the_difficulty_is_taken_off_and_nothing_falls_below_zero(trunks, images, expected):
-    plain = reference.level_maps(images, *trunks, NONE)
+def test_the_difficulty_is_taken_off_and_nothing_falls_below_zero(networks, images, expected):
+    plain = reference.level_maps(images, *networks, NONE)
     for level, rest in expected.items():
         assert rest.min() == 0  # somewhere the difficulty is above the distance
         assert 0 < rest.max() < plain[level].max()
@@ -86,16 +87,19 @@ def test_levels_have_a_quarter_an_eighth_and_a_sixteenth_of_the_size(expected):
     assert [value.shape for value in expected.values()] == [(3, 16, 24), (3, 8, 12), (3, 4, 6)]
 
 
-def test_a_student_that_repeats_its_teacher_is_at_distance_zero(trunks, images):
-    same = reference.level_maps(images[:1], trunks[0], trunks[0], NONE)
-    assert all(value.max() == 0 for value in same.values())
+def test_features_are_at_distance_zero_of_themselves_and_two_of_their_opposite():
+    features = np.random.default_rng(4).normal(0, 1, (2, 8, 3, 3))
+    assert reference.normalised_distance(features, features).max() == 0
+    assert reference.normalised_distance(features, -features).max() == pytest.approx(2, abs=1e-3)
 
 
-def test_distances_lie_between_zero_and_two(trunks, images):
-    opposite = {name: -value for name, value in trunks[0].items()}
-    for value in reference.level_maps(images[:1], trunks[0], opposite, NONE).values():
-        assert value.min() >= 0
-        assert value.max() <= 2
+def test_the_student_goes_on_from_the_teachers_first_convolution(networks, images):
+    teacher, student = networks
+    other = {**teacher, "conv1.weight": teacher["conv1.weight"][::-1]}
+    of_other = reference.level_maps(images[:1], other, student, NONE)
+    for level, value in reference.level_maps(images[:1], teacher, student, NONE).items():
+        assert np.abs(of_other[level] - value).max() > 0.01
+    assert not any(name.startswith("conv1") for name in student)
 
 
 def test_a_black_feature_vector_does_not_divide_by_zero():
@@ -117,20 +121,20 @@ def test_the_batch_is_dynamic_and_the_image_size_is_not(model):
     assert [dim.dim_param or dim.dim_value for dim in shape] == ["N", 64, 96, 3]
 
 
-def test_weights_are_stored_in_float16_and_found_again_by_name(model, trunks):
-    from uadx.stfpm.graph import trunk_weights
+def test_weights_are_stored_in_float16_and_found_again_by_name(model, networks):
+    from uadx.stfpm.graph import network_weights
 
-    assert len(model) < 12_000_000
-    student = trunk_weights(model, "student")
-    assert student.keys() == trunks[1].keys()
-    for name, value in trunks[1].items():
+    assert len(model) < 6_500_000
+    student = network_weights(model, "student")
+    assert student.keys() == networks[1].keys()
+    for name, value in networks[1].items():
         np.testing.assert_array_equal(student[name], value)
 
 
-def test_the_same_weights_give_the_same_file(trunks, difficulties, model):
+def test_the_same_weights_give_the_same_file(networks, difficulties, model):
     from uadx.stfpm.graph import build
 
-    assert build(*trunks, difficulties, *SIZE) == model
+    assert build(*networks, difficulties, *SIZE) == model
 
 
 def test_difficulties_are_found_again_in_the_model(model, difficulties):
@@ -141,21 +145,21 @@ def test_difficulties_are_found_again_in_the_model(model, difficulties):
         assert again.offset == pytest.approx(one.offset)
 
 
-def test_folding_and_unfolding_batch_norms_changes_nothing(trunks):
-    folded = {name: value.astype(np.float32) for name, value in trunks[0].items()}
+def test_folding_and_unfolding_batch_norms_changes_nothing(networks):
+    folded = {name: value.astype(np.float32) for name, value in networks[0].items()}
     again = weights.fold(weights.unfold(folded))
     for name, value in folded.items():
         np.testing.assert_allclose(again[name], value, rtol=1e-6, atol=1e-7)
 
 
-def test_a_state_dict_that_is_no_resnet18_is_told_which_entry_is_wrong(trunks):
+def test_a_state_dict_that_is_no_resnet18_is_told_which_entry_is_wrong(networks):
     from uadx.errors import BundleError
 
-    state = weights.unfold(trunks[0])
+    state = weights.unfold(networks[0])
     del state["layer2.0.downsample.0.weight"]
     with pytest.raises(BundleError, match=r"the weights have no entry `layer2.0.downsample.0.weight`"):
         weights.fold(state)
-    state = weights.unfold(trunks[0])
+    state = weights.unfold(networks[0])
     state["conv1.weight"] = state["conv1.weight"][:, :1]
     with pytest.raises(BundleError, match=r"`conv1.weight` has shape \[64, 1, 7, 7\] where ResNet-18 has"):
         weights.fold(state)

@@ -7,11 +7,12 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 
 from uadx.stfpm import reference  # noqa: E402
 from uadx.stfpm.difficulty import Difficulty, DifficultyFit  # noqa: E402
-from uadx.stfpm.network import Trunk, normalise_pixels, normalised_distance  # noqa: E402
+from uadx.stfpm.network import Student, Trunk, normalise_pixels, normalised_distance  # noqa: E402
 from uadx.stfpm.training import Recipe, Trainer, hard_loss  # noqa: E402
+from uadx.stfpm.weights import CHANNELS, unfold  # noqa: E402
 
 RECIPE = Recipe(epochs=3, batch_size=4, seed=1)
-NONE = [Difficulty.none(count) for count in (64, 128, 256)]
+NONE = [Difficulty.none(count) for count in CHANNELS]
 
 
 @pytest.fixture(scope="module")
@@ -30,17 +31,15 @@ def trainer(images, teacher, recipe=RECIPE):
     return Trainer(images[:8], np.full((8, 2), 64), teacher, recipe)
 
 
-def test_the_torch_network_is_the_reference_network(teacher, images):
+def test_the_torch_networks_are_the_reference_networks(teacher, images):
     torch.manual_seed(8)
-    student = Trunk().eval()
+    student = Student().eval()
     first = Trunk().eval()
-    from uadx.stfpm.weights import unfold
-
     first.load(unfold(teacher))
     expected = reference.level_maps(images[:2], teacher, student.folded(), NONE)
     with torch.no_grad():
         pixels = normalise_pixels(torch.from_numpy(images[:2]))
-        for (name, value), t, s in zip(expected.items(), first(pixels), student(pixels), strict=True):
+        for (name, value), t, s in zip(expected.items(), first(pixels), student(first.stem(pixels)), strict=True):
             np.testing.assert_allclose(normalised_distance(t, s).numpy(), value, atol=2e-6, err_msg=name)
 
 
@@ -97,7 +96,7 @@ def test_the_same_seed_gives_the_same_student_and_another_seed_another(images, t
         students.append(run.student_weights())
     first, again, other = students
     assert all(np.array_equal(first[name], again[name]) for name in first)
-    assert not np.array_equal(first["conv1.weight"], other["conv1.weight"])
+    assert not np.array_equal(first["layer1.0.conv1.weight"], other["layer1.0.conv1.weight"])
 
 
 def test_the_difficulties_take_off_what_is_far_on_all_good_images(images, teacher, tmp_path):

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from uadx.stfpm.difficulty import Difficulty
 from uadx.stfpm.reference import IMAGENET_MEAN, IMAGENET_STD, NORM_EPS
-from uadx.stfpm.weights import LEVELS, STEM, Conv, blocks
+from uadx.stfpm.weights import LEVELS, STEM, STUDENT, TEACHER, Conv, Level
 
 OPSET = 17
 IR_VERSION = 8  # what ONNX Runtime 1.17 and OpenVINO 2024 still read
@@ -60,19 +60,25 @@ class _Graph:
             pads=[pad] * 4,
         )
 
-    def trunk(self, x: str, network: str, weights: Mapping[str, NDArray[np.floating]]) -> dict[str, str]:
+    def stem(self, x: str, weights: Mapping[str, NDArray[np.floating]]) -> str:
+        """The teacher's first convolution, pooled: what both networks go on with."""
+        x = self.node("Relu", [self.conv(x, STEM, "teacher", weights)], "teacher.relu")
+        return self.node("MaxPool", [x], "teacher.maxpool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+
+    def network(
+        self, x: str, name: str, levels: tuple[Level, ...], weights: Mapping[str, NDArray[np.floating]]
+    ) -> dict[str, str]:
         """The L2-normalised features of each level of one network."""
-        x = self.node("Relu", [self.conv(x, STEM, network, weights)], f"{network}.relu")
-        x = self.node("MaxPool", [x], f"{network}.maxpool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
         features = {}
-        for level in LEVELS:
-            for index, block in enumerate(blocks(level)):
-                at = f"{network}.{level}.{index}"
-                inner = self.node("Relu", [self.conv(x, block.conv1, network, weights)], f"{at}.relu1")
-                outer = self.conv(inner, block.conv2, network, weights)
-                shortcut = self.conv(x, block.shortcut, network, weights) if block.shortcut else x
+        for level in levels:
+            for index, block in enumerate(level.blocks):
+                at = f"{name}.{level.name}.{index}"
+                inner = self.node("Relu", [self.conv(x, block.conv1, name, weights)], f"{at}.relu1")
+                outer = self.conv(inner, block.conv2, name, weights)
+                shortcut = self.conv(x, block.shortcut, name, weights) if block.shortcut else x
                 x = self.node("Relu", [self.node("Add", [outer, shortcut], f"{at}.add")], f"{at}.relu2")
-            features[level] = self.normalise(x, f"{network}.{level}")
+            found = self.conv(x, level.head, name, weights) if level.head else x
+            features[level.name] = self.normalise(found, f"{name}.{level.name}")
         return features
 
     def normalise(self, x: str, name: str) -> str:
@@ -102,7 +108,7 @@ def build(
     height: int,
     width: int,
 ) -> bytes:
-    """Serialise the ONNX model from two folded trunks (see uadx.stfpm.weights.fold) and the levels' difficulties.
+    """Serialise the ONNX model from both folded networks (see uadx.stfpm.weights.fold) and the levels' difficulties.
 
     Input `image` uint8 [N, height, width, 3] RGB; outputs `level1`, `level2`, `level3` float32
     [N, height / 4, width / 4], [.. / 8], [.. / 16]: the distance (0..2) less the difficulty, not below 0. height and
@@ -117,8 +123,9 @@ def build(
     scale = graph.constant("pixel_scale", (1 / (IMAGENET_STD * 255)).astype(np.float32))
     normalised = graph.node("Mul", [graph.node("Sub", [pixels, mean], "pixels/centred"), scale], "pixels/normalised")
     nchw = graph.node("Transpose", [normalised], "pixels/nchw", perm=[0, 3, 1, 2])
-    of_teacher = graph.trunk(nchw, "teacher", teacher)
-    of_student = graph.trunk(nchw, "student", student)
+    first = graph.stem(nchw, teacher)
+    of_teacher = graph.network(first, "teacher", TEACHER, teacher)
+    of_student = graph.network(first, "student", STUDENT, student)
     outputs = []
     for number, (level, difficulty) in enumerate(zip(LEVELS, difficulties, strict=True), 1):
         graph.level(of_teacher[level], of_student[level], difficulty, f"level{number}")
@@ -135,7 +142,7 @@ def build(
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def trunk_weights(model: bytes, network: str) -> dict[str, NDArray[np.floating]]:
+def network_weights(model: bytes, network: str) -> dict[str, NDArray[np.floating]]:
     """The folded weights of `teacher` or `student` from an exported model, by name, without the prefix."""
     prefix = f"{network}."
     return {

@@ -1,4 +1,4 @@
-"""The ResNet-18 trunk in torch, conv1 to layer3, with torchvision's parameter names (He et al., CVPR 2016)."""
+"""Both networks in torch: the teacher, a ResNet-18 trunk (He et al., CVPR 2016), and the smaller student."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uadx.stfpm.reference import IMAGENET_MEAN, IMAGENET_STD, NORM_EPS
-from uadx.stfpm.weights import LEVELS, STEM, Block, Conv, Weights, blocks, fold
+from uadx.stfpm.weights import STEM, STUDENT, TEACHER, Block, Conv, Level, Weights, fold
 
 
 def _conv(conv: Conv) -> nn.Conv2d:
-    return nn.Conv2d(conv.inputs, conv.outputs, conv.kernel, conv.stride, conv.kernel // 2, bias=False)
+    return nn.Conv2d(conv.inputs, conv.outputs, conv.kernel, conv.stride, conv.kernel // 2, bias=conv.norm is None)
 
 
 class BasicBlock(nn.Module):
@@ -39,25 +39,27 @@ class BasicBlock(nn.Module):
 
 
 class Trunk(nn.Module):
-    """Normalised pixels [N, 3, H, W] -> features of layer1 [N, 64, H/4, W/4], layer2 [N, 128, H/8, W/8] and
-    layer3 [N, 256, H/16, W/16]."""
+    """The teacher: normalised pixels [N, 3, H, W] -> features of layer1 [N, 64, H/4, W/4], layer2 [N, 128, H/8, W/8]
+    and layer3 [N, 256, H/16, W/16]."""
 
     def __init__(self) -> None:
         super().__init__()
         self.conv1 = _conv(STEM)
         self.bn1 = nn.BatchNorm2d(STEM.outputs)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        for level in LEVELS:
-            self.add_module(level, nn.Sequential(*(BasicBlock(block) for block in blocks(level))))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        for level in TEACHER:
+            self.add_module(level.name, _blocks(level))
+        _begin(self)
+
+    def stem(self, x: Tensor) -> Tensor:
+        """What both networks go on with: the first convolution, pooled, [N, 64, H/4, W/4]."""
+        return self.maxpool(torch.relu(self.bn1(self.conv1(x))))  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
+        x = self.stem(x)
         features = []
-        for level in LEVELS:
-            x = self.get_submodule(level)(x)
+        for level in TEACHER:
+            x = self.get_submodule(level.name)(x)
             features.append(x)
         return features
 
@@ -72,7 +74,48 @@ class Trunk(nn.Module):
 
     def folded(self) -> Weights:
         """The weights with batch norms folded, as the exported graph takes them."""
-        return fold({name: tensor.detach().cpu().numpy() for name, tensor in self.state_dict().items()})
+        return fold(_arrays(self), TEACHER)
+
+
+class Student(nn.Module):
+    """The teacher's stem [N, 64, H/4, W/4] -> features of the same shapes as the teacher's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for level in STUDENT:
+            self.add_module(level.name, _blocks(level))
+        _begin(self)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        features = []
+        for level in STUDENT:
+            *blocks, head = self.get_submodule(level.name).children()
+            for block in blocks:
+                x = block(x)
+            features.append(head(x))
+        return features
+
+    def folded(self) -> Weights:
+        """The weights with batch norms folded, as the exported graph takes them."""
+        return fold(_arrays(self), STUDENT)
+
+
+def _blocks(level: Level) -> nn.Sequential:
+    """The blocks of a level and, behind them, its head where it has one."""
+    blocks = nn.Sequential(*(BasicBlock(block) for block in level.blocks))
+    if level.head is not None:
+        blocks.add_module("head", _conv(level.head))
+    return blocks
+
+
+def _begin(network: nn.Module) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def _arrays(network: nn.Module) -> dict[str, NDArray[np.floating]]:
+    return {name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()}
 
 
 def normalise_pixels(images: Tensor) -> Tensor:

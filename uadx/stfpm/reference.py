@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uadx.stfpm.difficulty import Difficulty
-from uadx.stfpm.weights import LEVELS, STEM, Conv, blocks
+from uadx.stfpm.weights import STEM, STUDENT, TEACHER, Conv, Level
 
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])
 IMAGENET_STD = np.array([0.229, 0.224, 0.225])
@@ -40,38 +40,37 @@ def level_maps(
     student: Mapping[str, NDArray[np.floating]],
     difficulties: Sequence[Difficulty],
 ) -> dict[str, F64]:
-    """`level1` to `level3` of uint8 RGB images [N, H, W, 3], two folded trunks and the levels' difficulties: the
-    exported graph in float64."""
+    """`level1` to `level3` of uint8 RGB images [N, H, W, 3], the two folded networks and the levels' difficulties:
+    the exported graph in float64."""
     pixels = (images.astype(np.float64) / 255 - IMAGENET_MEAN) / IMAGENET_STD
-    nchw = pixels.transpose(0, 3, 1, 2)
+    first = max_pool(relu(_conv(pixels.transpose(0, 3, 1, 2), STEM, teacher)))
+    of_teacher, of_student = features(first, TEACHER, teacher), features(first, STUDENT, student)
     maps = {}
-    for n, (t, s, difficulty) in enumerate(
-        zip(features(nchw, teacher), features(nchw, student), difficulties, strict=True), 1
-    ):
+    for n, (t, s, difficulty) in enumerate(zip(of_teacher, of_student, difficulties, strict=True), 1):
         difficult = np.einsum("nchw,c->nhw", unit(t), difficulty.weight.astype(np.float64)) - difficulty.offset
         maps[f"level{n}"] = np.maximum(normalised_distance(t, s) - difficult, 0)
     return maps
 
 
-def features(x: F64, weights: Mapping[str, NDArray[np.floating]]) -> list[F64]:
-    """Features of layer1 to layer3 of a folded trunk for normalised pixels [N, 3, H, W]."""
+def features(x: F64, network: tuple[Level, ...], weights: Mapping[str, NDArray[np.floating]]) -> list[F64]:
+    """Features of layer1 to layer3 of a folded network, from what the stem gives, pooled: [N, 64, H/4, W/4]."""
+    found = []
+    for level in network:
+        for block in level.blocks:
+            shortcut = _conv(x, block.shortcut, weights) if block.shortcut else x
+            x = relu(_conv(relu(_conv(x, block.conv1, weights)), block.conv2, weights) + shortcut)
+        found.append(_conv(x, level.head, weights) if level.head else x)
+    return found
 
-    def conv(x: F64, layer: Conv) -> F64:
-        weight = weights[f"{layer.name}.weight"].astype(np.float64)
-        bias = weights[f"{layer.name}.bias"].astype(np.float64)
-        return convolve(x, weight, layer.stride) + bias[:, None, None]
 
-    def relu(x: F64) -> F64:
-        return np.maximum(x, 0)
+def _conv(x: F64, layer: Conv, weights: Mapping[str, NDArray[np.floating]]) -> F64:
+    weight = weights[f"{layer.name}.weight"].astype(np.float64)
+    bias = weights[f"{layer.name}.bias"].astype(np.float64)
+    return convolve(x, weight, layer.stride) + bias[:, None, None]
 
-    x = max_pool(relu(conv(x, STEM)))
-    levels = []
-    for level in LEVELS:
-        for block in blocks(level):
-            shortcut = conv(x, block.shortcut) if block.shortcut else x
-            x = relu(conv(relu(conv(x, block.conv1)), block.conv2) + shortcut)
-        levels.append(x)
-    return levels
+
+def relu(x: F64) -> F64:
+    return np.maximum(x, 0)
 
 
 def _windows(x: F64, kernel: int, stride: int, fill: float) -> F64:

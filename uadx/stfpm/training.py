@@ -24,24 +24,22 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from uadx.errors import UadxError, UadxWarning
 from uadx.stfpm.difficulty import Difficulty, DifficultyFit
-from uadx.stfpm.network import Trunk, normalise_pixels, normalised_distance, unit
+from uadx.stfpm.network import Student, Trunk, normalise_pixels, normalised_distance, unit
 from uadx.stfpm.synthetic import paste
 from uadx.stfpm.teacher_features import BATCH, TeacherFeatures
-from uadx.stfpm.weights import LEVELS, Weights, blocks, unfold
+from uadx.stfpm.weights import CHANNELS, Weights, unfold
 
 Images = NDArray[np.uint8]
 
-STATE_VERSION = 5
-BEGUN_AS_TEACHER = ("conv1", "bn1", "layer1")
-"""Layers in which the student begins with the teacher's weights; it takes a third of the time then."""
+STATE_VERSION = 6
 MEASURED = 512
 """Images from which the difficulty is fitted, at the most."""
 SAVE_EVERY = 20.0
-"""Seconds between two saves: the epochs of a small set are short, and a state weighs 56 MB."""
+"""Seconds between two saves: the epochs of a small set are short."""
 
 
 @dataclass(frozen=True)
@@ -115,12 +113,12 @@ class Trainer:
         self.shown = torch.from_numpy(shown / np.array(images.shape[1:3])).float()
         self.device = torch.device(device)
         self.autocast = torch.bfloat16 if _bfloat16_is_fast(self.device) else None
-        trunk = self._place(Trunk()).eval().requires_grad_(False)
+        trunk = Trunk().eval().requires_grad_(False)
         trunk.load(unfold(teacher))
+        self._place(trunk)
         self.teacher = TeacherFeatures(trunk, images, self.device, self.autocast)
-        self.student = self._place(Trunk()).train()
-        for part in BEGUN_AS_TEACHER:
-            self.student.get_submodule(part).load_state_dict(trunk.get_submodule(part).state_dict())
+        self.student = Student().train()
+        self._place(self.student)
         self.average = copy.deepcopy(self.student).eval().requires_grad_(False)
         self.epoch = 0
         self.step = 0
@@ -130,8 +128,8 @@ class Trainer:
             self.student.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
 
-    def _place(self, trunk: Trunk) -> Trunk:
-        return trunk.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    def _place(self, network: nn.Module) -> None:
+        network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def run(self, checkpoint: Path, on_step: Callable[[int], None] = lambda images: None) -> Iterator[Epoch]:
         """Train to the end, yielding after each epoch. The state is saved to checkpoint after the first epoch,
@@ -157,14 +155,12 @@ class Trainer:
     def difficulties(self) -> list[Difficulty]:
         """Of the levels, from the images that taught the student, without drawn defects."""
         self._check_finished()
-        fits = [DifficultyFit(block.conv2.outputs) for block, _ in map(blocks, LEVELS)]
+        fits = [DifficultyFit(channels) for channels in CHANNELS]
         order = np.random.default_rng(self.recipe.seed).permutation(len(self.images))
         chosen = np.sort(order[:MEASURED])
         for some in np.array_split(chosen, -(-len(chosen) // BATCH)):
             images = np.array(self.images[some])
-            pixels = normalise_pixels(torch.from_numpy(images).to(self.device))
-            with torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None):
-                of_student = self.average(pixels)
+            of_student = self._features(self.average, images)
             for fit, t, s in zip(fits, self.teacher.compute(images), of_student, strict=True):
                 distance = normalised_distance(t, s)
                 inside = _inside(self.shown[some].to(self.device), distance)
@@ -200,11 +196,19 @@ class Trainer:
 
     def _loss(self, chosen: NDArray[np.intp], seen: Images) -> Tensor:
         """Between the teacher's features of the clean images and the student's of what it sees."""
-        pixels = normalise_pixels(torch.from_numpy(seen).to(self.device))
-        with torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None):
-            of_student = self.student(pixels)
+        of_student = self._features(self.student, seen)
         distances = [normalised_distance(t, s) for t, s in zip(self.teacher.of(chosen), of_student, strict=True)]
         return hard_loss(distances, self.shown[chosen].to(self.device), self.recipe.hard_fraction)
+
+    def _features(self, student: nn.Module, images: Images) -> list[Tensor]:
+        pixels = normalise_pixels(torch.from_numpy(images).to(self.device))
+        with torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None):
+            features: list[Tensor] = student(self.entry(pixels))
+        return features
+
+    def entry(self, pixels: Tensor) -> Tensor:
+        """What the student takes of normalised pixels."""
+        return self.teacher.trunk.stem(pixels)
 
     def _train_epoch(self, on_step: Callable[[int], None]) -> float:
         recipe = self.recipe

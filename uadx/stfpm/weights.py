@@ -1,8 +1,11 @@
-"""Names and shapes of the ResNet-18 trunk (conv1 to layer3) and folding of its batch norms, in NumPy.
+"""Names and shapes of the two networks, and folding of their batch norms, in NumPy.
 
-Parameter names are torchvision's, so that any ResNet-18 state dict is a teacher. A *folded* trunk has each batch
-norm merged into the convolution before it; only folded weights travel in a bundle (vendor compilers like it, and
-the graph has no other home for them).
+The teacher is the ResNet-18 trunk, conv1 to layer3, with torchvision's parameter names, so that any ResNet-18 state
+dict is a teacher. The student is smaller: it begins behind the teacher's own first convolution, has one block of half
+the channels in place of each level's two, and a 1x1 convolution, its *head*, brings each level to the teacher's
+channels. It finds as much and costs a quarter (docs/accuracy.md). In a *folded* network each batch norm is merged into
+the convolution before it; only folded weights travel in a bundle (vendor compilers like it, and the graph has no other
+home for them).
 """
 
 from __future__ import annotations
@@ -19,14 +22,16 @@ Weights = dict[str, NDArray[np.float32]]
 
 BATCH_NORM_EPS = 1e-5  # torch's default, which torchvision's weights were trained with
 LEVELS = ("layer1", "layer2", "layer3")
+CHANNELS = (64, 128, 256)
+"""Of the teacher's levels, and so of what the student repeats."""
 
 
 @dataclass(frozen=True)
 class Conv:
-    """One convolution and the batch norm that follows it. Weight: [out, in, kernel, kernel]."""
+    """One convolution and the batch norm that follows it; a head has none. Weight: [out, in, kernel, kernel]."""
 
     name: str
-    norm: str
+    norm: str | None
     inputs: int
     outputs: int
     kernel: int
@@ -47,46 +52,76 @@ class Block:
     shortcut: Conv | None
 
 
+@dataclass(frozen=True)
+class Level:
+    """The blocks between a level and the one below it; where there is a head, its output is the level's features."""
+
+    name: str
+    blocks: tuple[Block, ...]
+    head: Conv | None = None
+
+
 STEM = Conv("conv1", "bn1", 3, 64, 7, 2)
+"""The teacher's first convolution, which the student shares."""
 
 
-def blocks(level: str) -> tuple[Block, Block]:
-    """The two residual blocks of layer1, layer2 or layer3."""
-    outputs = 64 << LEVELS.index(level)
-    inputs = 64 if level == "layer1" else outputs // 2
-    stride = 1 if level == "layer1" else 2
-
-    def block(index: int, inputs: int, stride: int) -> Block:
-        at = f"{level}.{index}"
-        changes = stride != 1 or inputs != outputs
-        return Block(
-            Conv(f"{at}.conv1", f"{at}.bn1", inputs, outputs, 3, stride),
-            Conv(f"{at}.conv2", f"{at}.bn2", outputs, outputs, 3, 1),
-            Conv(f"{at}.downsample.0", f"{at}.downsample.1", inputs, outputs, 1, stride) if changes else None,
-        )
-
-    return block(0, inputs, stride), block(1, outputs, 1)
+def _block(at: str, inputs: int, outputs: int, stride: int) -> Block:
+    changes = stride != 1 or inputs != outputs
+    return Block(
+        Conv(f"{at}.conv1", f"{at}.bn1", inputs, outputs, 3, stride),
+        Conv(f"{at}.conv2", f"{at}.bn2", outputs, outputs, 3, 1),
+        Conv(f"{at}.downsample.0", f"{at}.downsample.1", inputs, outputs, 1, stride) if changes else None,
+    )
 
 
-def convolutions() -> Iterator[Conv]:
-    """Every convolution of the trunk, in order of the forward pass."""
-    yield STEM
-    for level in LEVELS:
-        for block in blocks(level):
+def _teacher() -> Iterator[Level]:
+    inputs = STEM.outputs
+    for name, outputs in zip(LEVELS, CHANNELS, strict=True):
+        first = _block(f"{name}.0", inputs, outputs, 1 if name == "layer1" else 2)
+        yield Level(name, (first, _block(f"{name}.1", outputs, outputs, 1)))
+        inputs = outputs
+
+
+def _student() -> Iterator[Level]:
+    inputs = STEM.outputs
+    for name, repeated in zip(LEVELS, CHANNELS, strict=True):
+        outputs = repeated // 2
+        block = _block(f"{name}.0", inputs, outputs, 1 if name == "layer1" else 2)
+        yield Level(name, (block,), Conv(f"{name}.head", None, outputs, repeated, 1, 1))
+        inputs = outputs
+
+
+TEACHER = tuple(_teacher())
+STUDENT = tuple(_student())
+
+
+def convolutions(network: tuple[Level, ...]) -> Iterator[Conv]:
+    """Every convolution of TEACHER, the stem first, or of STUDENT, in order of the forward pass."""
+    if network is TEACHER:
+        yield STEM
+    for level in network:
+        for block in level.blocks:
             yield block.conv1
             yield block.conv2
             if block.shortcut is not None:
                 yield block.shortcut
+        if level.head is not None:
+            yield level.head
 
 
-def fold(state: Mapping[str, NDArray[np.floating]]) -> Weights:
-    """Merge the batch norms of a torchvision state dict into its convolutions: `NAME.weight`, `NAME.bias`.
+def fold(state: Mapping[str, NDArray[np.floating]], network: tuple[Level, ...] = TEACHER) -> Weights:
+    """Merge the batch norms of a state dict into its convolutions: `NAME.weight`, `NAME.bias`.
 
-    Entries beyond layer3 are left out. Raises BundleError where an entry is missing or has another shape.
+    What the network does not have (a classifier, layer4) is left out. Raises BundleError where an entry is missing or
+    has another shape.
     """
     folded: Weights = {}
-    for conv in convolutions():
+    for conv in convolutions(network):
         weight = _entry(state, f"{conv.name}.weight", conv.shape).astype(np.float64)
+        if conv.norm is None:
+            folded[f"{conv.name}.weight"] = weight.astype(np.float32)
+            folded[f"{conv.name}.bias"] = _entry(state, f"{conv.name}.bias", (conv.outputs,)).astype(np.float32)
+            continue
         gain, bias, mean, variance = (
             _entry(state, f"{conv.norm}.{part}", (conv.outputs,)).astype(np.float64)
             for part in ("weight", "bias", "running_mean", "running_var")
@@ -98,9 +133,9 @@ def fold(state: Mapping[str, NDArray[np.floating]]) -> Weights:
 
 
 def unfold(folded: Mapping[str, NDArray[np.floating]]) -> Weights:
-    """A torchvision state dict whose batch norms only add the folded bias; fold(unfold(w)) is w."""
+    """A teacher's torchvision state dict whose batch norms only add the folded bias; fold(unfold(w)) is w."""
     state: Weights = {}
-    for conv in convolutions():
+    for conv in convolutions(TEACHER):
         bias = _entry(folded, f"{conv.name}.bias", (conv.outputs,)).astype(np.float32)
         state[f"{conv.name}.weight"] = _entry(folded, f"{conv.name}.weight", conv.shape).astype(np.float32)
         state[f"{conv.norm}.weight"] = np.ones_like(bias)

@@ -161,7 +161,7 @@ def golden_vectors(model: bytes, images: NDArray[np.uint8], seed: int) -> dict[s
     """Two held-out windows, and noise that no product looks like, with the level maps of the float64 reference."""
     noise = np.random.default_rng(seed).integers(0, 256, (1, *images.shape[1:]), np.uint8)
     inputs = np.concatenate([images[:2], noise])
-    teacher, student = (graph.trunk_weights(model, network) for network in ("teacher", "student"))
+    teacher, student = (graph.network_weights(model, network) for network in ("teacher", "student"))
     maps = reference.level_maps(inputs, teacher, student, graph.difficulties(model))
     return {"image": inputs, **{name: value.astype(np.float32) for name, value in maps.items()}}
 

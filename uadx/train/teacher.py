@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from uadx.bundle.reader import DEFAULT, open_bundle
 from uadx.errors import BundleError, UsageError
-from uadx.stfpm.graph import trunk_weights
+from uadx.stfpm.graph import network_weights
 from uadx.stfpm.weights import Weights, fold
 
 
@@ -46,7 +46,7 @@ def load_teacher(name: str, on_bytes: Callable[[int, int], None] = lambda done, 
     """
     if name == DEFAULT:
         bundle = open_bundle(DEFAULT)
-        weights = trunk_weights(bundle.artifact.path.read_bytes(), "teacher")
+        weights = network_weights(bundle.artifact.path.read_bytes(), "teacher")
         return TeacherWeights(bundle.manifest.teacher.id, _rounded(weights))
     if name == TORCHVISION:
         from uadx.train.download import torchvision_resnet18
