@@ -248,6 +248,32 @@ def start(*args):
     return subprocess.Popen([sys.executable, "-m", "uadx", *map(str, args)], stderr=subprocess.PIPE)
 
 
+def start_and_wait(args, out):
+    """A run of which some results are written, and its journal."""
+    process = start(*args)
+    journal = out / "results.jsonl.part"
+    deadline = time.monotonic() + 60
+    while not (journal.exists() and journal.read_bytes().count(b"\n") >= 5):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return process, journal
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_a_run_that_is_stopped_says_how_it_goes_on(product, tmp_path, number, code, word):
+    out = tmp_path / "out"
+    names = tmp_path / "list.txt"
+    names.write_text("".join(f"{product / 'test' / 'good' / '000.png'}\n" for _ in range(3000)))
+    process, journal = start_and_wait(("run", "--input", names, "--output", out), out)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    said = f"what was done is in {out}: the same command with --resume goes on\n\n{word}\n"
+    assert (process.returncode, err.decode()[-len(said) :]) == (code, said)
+    assert 5 <= journal.read_bytes().count(b"\n") < 3000
+
+
 def test_a_killed_run_goes_on_and_ends_with_the_same_results(uadx, product, tmp_path):
     images = tmp_path / "many"
     images.mkdir()
@@ -258,12 +284,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_results(uadx, product, tmp_
 
     out = tmp_path / "killed"
     args = ("run", "--input", images, "--output", out, "--workers", "1")
-    process = start(*args)
-    journal = out / "results.jsonl.part"
-    deadline = time.monotonic() + 60
-    while not (journal.exists() and journal.read_bytes().count(b"\n") >= 5):
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    process, journal = start_and_wait(args, out)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (out / "results.jsonl").exists()

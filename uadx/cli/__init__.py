@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from uadx import __version__
+from uadx.cli.stopping import TerminatedError, interrupt_at_sigterm
 from uadx.errors import UadxError
 
 COMMANDS = {
@@ -92,14 +93,16 @@ def app() -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Entry point of the `uadx` script: turns errors into their text and exit code, never into a traceback."""
+    interrupt_at_sigterm()
     try:
         status: Any = app.main(args, prog_name="uadx", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        sys.exit(130)
+    except (click.Abort, KeyboardInterrupt) as error:
+        terminated = isinstance(error.__cause__ or error, TerminatedError)  # click's Abort has it as its cause
+        click.echo("terminated" if terminated else "interrupted", err=True)
+        sys.exit(143 if terminated else 130)
     except _ReaderGoneError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at its end
         sys.exit(1)

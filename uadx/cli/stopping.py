@@ -1,4 +1,4 @@
-"""Ends in good order: the first Ctrl-C or SIGTERM asks, the second one breaks off."""
+"""Ends in good order: at Ctrl-C, and at SIGTERM, by which service managers, containers and schedulers stop a process."""
 
 from __future__ import annotations
 
@@ -9,9 +9,22 @@ from collections.abc import Iterator
 from types import FrameType
 
 
+class TerminatedError(KeyboardInterrupt):
+    """SIGTERM: what Ctrl-C is, but for the exit code."""
+
+
+def interrupt_at_sigterm() -> None:
+    """From now on SIGTERM unwinds the main thread as Ctrl-C does. Call it in the main thread."""
+
+    def terminated(number: int, frame: FrameType | None) -> None:
+        raise TerminatedError
+
+    signal.signal(signal.SIGTERM, terminated)
+
+
 @contextlib.contextmanager
 def stopped_by_signals() -> Iterator[threading.Event]:
-    """Yields an event that the first signal sets. Call it in the main thread."""
+    """Yields an event that the first signal sets; the second one breaks off. Call it in the main thread."""
     stop = threading.Event()
 
     def ask(number: int, frame: FrameType | None) -> None:
