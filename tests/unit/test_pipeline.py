@@ -254,3 +254,8 @@ def test_every_backend_repeats_the_golden_vectors_of_the_shipped_bundle():
 def test_an_argument_of_another_type_is_a_usage_error(arguments):
     with pytest.raises(UsageError):
         create_pipeline(**arguments)
+
+
+def test_settings_may_come_out_of_numpy():
+    with create_pipeline(threshold=np.float32(2.5), batch_size=np.int64(3)) as pipeline:
+        assert next(iter(pipeline.predict(np.zeros((32, 32, 3), np.uint8))))["threshold"] == 2.5

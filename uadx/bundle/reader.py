@@ -69,6 +69,11 @@ class Bundle:
         ]
         return (self.artifact, *others)
 
+    @property
+    def has_int8(self) -> bool:
+        """Whether there is an int8 form beside the float model."""
+        return any(variant.precision == "int8" for variant in self.manifest.variants)
+
     def running(self, precision: str) -> Bundle:
         """The bundle as it is where its model runs in this precision: its int8 form has scales, thresholds and golden
         vectors of its own."""

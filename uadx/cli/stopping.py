@@ -1,4 +1,4 @@
-"""Ends in good order: at Ctrl-C, and at SIGTERM, by which service managers, containers and schedulers stop a process."""
+"""Ends in good order: at Ctrl-C, and at SIGTERM, by which service managers and containers stop a process."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def command(
         click.echo(json.dumps(as_json(tuned, file), indent=4))
         return
     print_table(tuned, bundle, seconds)
-    click.echo(f"{_command(config, device)}: {tuned.choice}: {tuned.choice.rate:.1f} img/s")
+    click.echo(f"{_command(config, device)}: {tuned.choice}: {tuned.choice.rate:.1f} {tuned.choice.unit}")
 
 
 def _command(config: PipelineConfig, device: str | None) -> str:

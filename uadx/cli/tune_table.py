@@ -32,7 +32,7 @@ def print_table(tuned: Tuned, bundle: Bundle, seconds: float) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     widths[3:-3] = [max(6, width) for width in widths[3:-3]]
     if sizes:
-        click.echo(" " * (sum(widths[:3]) + 6) + "img/s of batches of")
+        click.echo(" " * (sum(widths[:3]) + 6) + f"{tuned.choice.unit} of batches of")
     for row, note in zip(rows, ["", *(trial.dropped or trial.too_much for trial in trials)], strict=True):
         texts = [cell.ljust(width) for cell, width in zip(row[:3], widths[:3], strict=True)]
         texts += [cell.rjust(width) for cell, width in zip(row[3:-1], widths[3:-1], strict=True)]
@@ -43,16 +43,15 @@ def print_table(tuned: Tuned, bundle: Bundle, seconds: float) -> None:
         click.echo(f"{one.backend}: cannot be used here\n    {one.reason}")
     click.echo(f"in turn, {ROUNDS} rounds of {seconds:g} s, medians (within 3 %: f32 first, then the smaller batch):")
     for way in sorted(tuned.finalists, key=lambda way: -way.rate):
-        trial = way.trial
-        click.echo(
-            f"  {way.rate:8.1f} img/s  {trial.form.device}, {trial.form.precision}, batch {way.batch}, {trial.hint}"
-        )
+        form = way.trial.form
+        way_of_it = f"{form.device}, {form.precision}, batch {way.batch}, {way.trial.hint}"
+        click.echo(f"  {way.rate:8.1f} {tuned.choice.unit}  {way_of_it}")
     for trial in trials:
         _print_changes(trial)
     if tuned.choice.busy:
         click.echo("the machine was busy with something else when this began: measure again when it is quiet")
     click.echo(_compared_on(tuned, bundle))
-    if not any(form.precision == "int8" for form in bundle.manifest.variants):
+    if not bundle.has_int8:
         click.echo("the bundle has no int8 form to try; one is made by: uadx export --precision int8")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
+import numpy as np
 from msgspec import Meta, Struct
 
 from uadx.api import Hint, Precision
@@ -82,7 +83,9 @@ class PipelineConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
         Raises ConfigError where a value does not fit.
         """
-        given = {name: value for name, value in explicit.items() if value is not None}
+        # a threshold or a size may come out of NumPy
+        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in explicit.items()}
+        given = {name: value for name, value in plain.items() if value is not None}
         if device := os.environ.get("UADX_DEVICE"):
             given.setdefault("device", device)
         if "threshold" in given and "fpr" not in given:

@@ -37,9 +37,9 @@ ALIKE = 0.97
 
 
 class Choice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to run. device: a backend's, as it can be typed after --device. rate: images per second of the engine.
-    measured: when, ISO 8601. busy: whether the machine was, with something else, just before. versions: the
-    backend's then."""
+    """What to run. device: a backend's, as it can be typed after --device. rate: of the engine, in unit: a model that
+    cuts images into tiles has tiles/s. measured: when, ISO 8601. busy: whether the machine was, with something else,
+    just before. versions: the backend's then."""
 
     device: str
     precision: Precision
@@ -47,6 +47,7 @@ class Choice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     batch_size: int
     rate: float
     measured: str
+    unit: str = "img/s"
     busy: bool = False
     versions: dict[str, str] = {}
 
@@ -110,7 +111,7 @@ def tune(
     while not (finalists := search.finals()) and any(not trial.dropped for trial in search.trials):
         pass  # all that were fastest changed verdicts: the next ones are due
     if not finalists:
-        raise _nothing_may_run(resolver.requested, absent, search.trials)
+        raise _nothing_may_run(resolver.requested, absent, search.trials, bundle)
     best = _chosen(finalists)
     choice = Choice(
         device=best.trial.form.device,
@@ -119,6 +120,7 @@ def tune(
         batch_size=best.batch,
         rate=best.rate,
         measured=datetime.now(timezone.utc).astimezone().isoformat(timespec="seconds"),
+        unit="tiles/s" if bundle.manifest.input.tiling else "img/s",
         busy=busy,
     )
     return Tuned(search.trials, absent, finalists, 0 if comparison is None else len(comparison.sources), choice)
@@ -238,11 +240,12 @@ def _busy() -> bool:
     return load >= (os.cpu_count() or 1) / 2
 
 
-def _nothing_may_run(requested: str, absent: list[Absent], trials: list[Trial]) -> UnavailableError:
+def _nothing_may_run(requested: str, absent: list[Absent], trials: list[Trial], bundle: Bundle) -> UnavailableError:
     reasons = [f"{one.backend}: {one.reason}" for one in absent]
     reasons += [f"{one.form.device} {one.form.precision} {one.hint}: {one.dropped}" for one in trials if one.dropped]
+    hint = "see what there is, and why not the rest: `uadx devices`; and what a device computes: `uadx verify`"
+    if all(one.form.precision == "int8" for one in trials) and not bundle.has_int8:
+        hint = "the bundle has no int8 form; make it: uadx export --precision int8 --model MODEL --data DIR"
     return UnavailableError(
-        f"nothing may run on {requested}: all that was tried is dropped",
-        cause_text="\n".join(reasons),
-        hint="see what there is, and why not the rest: `uadx devices`; and what a device computes: `uadx verify`",
+        f"nothing may run on {requested}: all that was tried is dropped", cause_text="\n".join(reasons), hint=hint
     )

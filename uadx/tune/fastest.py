@@ -35,7 +35,7 @@ class Fastest:
     def __str__(self) -> str:
         when = f"remembered from {self.choice.measured[:16].replace('T', ' ')}" if self.remembered else "measured now"
         busy = " while the machine was busy: `uadx tune` measures again" if self.choice.busy else ""
-        return f"{self.choice}: {self.choice.rate:.1f} img/s, {when}{busy}"
+        return f"{self.choice}: {self.choice.rate:.1f} {self.choice.unit}, {when}{busy}"
 
 
 def fastest(bundle: Bundle, config: PipelineConfig, stage: Callable[[str], None] = lambda what: None) -> Fastest:

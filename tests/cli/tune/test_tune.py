@@ -81,6 +81,13 @@ def test_only_what_was_asked_for_is_tried(tuned):
     assert {one["hint"] for one in found["tried"]} == {"throughput"}
 
 
+def test_int8_that_the_bundle_does_not_have_is_told_how_it_is_made(uadx):
+    done = uadx("tune", *QUICK, "--device", "openvino:CPU", "--precision", "int8")
+    assert done.code == 4
+    made = "the bundle has no int8 form; make it: uadx export --precision int8 --model MODEL --data DIR"
+    assert done.err.endswith(f"  fix: {made}\n")
+
+
 def test_a_backend_that_is_fast_and_wrong_is_dropped_with_its_numbers(uadx, acme):
     path = acme(answering="maps = {k: np.zeros_like(v) for k, v in maps.items()}")
     done = uadx("tune", *QUICK, "--precision", "f32", "--devices-file", path)
