@@ -17,7 +17,7 @@ from rows import KEY, MEASURED, Row, keep
 from scorings import SCORINGS, Scored, of_paper
 from splits import false_alarms
 from trained import Trained, load
-from variants import VARIANTS
+from variants import variant
 
 from uadx.evaluation.layout import GOOD, kind_of, read_mask
 from uadx.evaluation.pixels import measure_defects
@@ -66,7 +66,7 @@ def rows(trained: Trained, labels: Labels) -> list[Row]:
     scoring = scaled(good.maps, spoilt.maps, [*good.shown, *spoilt.shown], size)
     facts = {**trained.facts, "weights": [level.weight for _, level in sorted(scoring.levels.items())]}
     ways = SCORINGS if trained.facts["variant"] == "default" else {OWN: SCORINGS[OWN]}
-    if VARIANTS[trained.facts["variant"]].train:
+    if variant(trained.facts["variant"]).train:
         ways = {PAPER: of_paper}
     found: list[Row] = [
         {**facts, "scoring": way, **labels.figures(score(test.maps, scoring, test.shown, size), way in (OWN, PAPER))}

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from trained import Seen, Trained
-from variants import CHANGES, VARIANTS, OtherPictures, Variant
+from variants import CHANGES, OtherPictures, Variant, known, variant
 
 from uadx.images.decode import Limits
 from uadx.images.decode import load as decoded
@@ -38,19 +38,19 @@ SHARED = Path(os.environ.get("UADX_DATA", "../shared/data"))
 
 def train(data: Path, name: str, seed: int, images: int | None, teacher_name: str, seen: int) -> Trained:
     """Train one variant once, and run it on the held-out, the spoilt and the labelled images."""
-    variant = VARIANTS[name]
+    recipe = variant(name)
     given = _teacher(teacher_name)
     teacher = given.weights
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         good = _some(data / "train" / "good", work / "good", images, seed)
-        height, width = _size(variant, good)
-        framing = Framing(height, width, variant.fit)
+        height, width = _size(recipe, good)
+        framing = Framing(height, width, recipe.fit)
         dataset = read_good_images(good, work / "images.npy", framing, by_seed(seed))
-        if issubclass(variant.trainer, OtherPictures):
+        if issubclass(recipe.trainer, OtherPictures):
             OtherPictures.show(SHARED / "natural_images", height, width)
         began = time.monotonic()
-        trained = variant.pair(dataset, teacher, seen, seed, work)
+        trained = recipe.pair(dataset, teacher, seen, seed, work)
         seconds = time.monotonic() - began
 
         def run(pixels: NDArray[np.uint8], shown: list[tuple[int, int]]) -> Seen:
@@ -67,7 +67,7 @@ def train(data: Path, name: str, seed: int, images: int | None, teacher_name: st
                 "data": data.name,
                 "images": len(dataset.train.digests) + len(dataset.held_out.digests),
                 "teacher": given.id,
-                "seen": round(variant.share * seen),
+                "seen": round(recipe.share * seen),
                 "variant": name,
                 "seed": seed,
                 "seconds": round(seconds),
@@ -87,10 +87,10 @@ def _teacher(name: str) -> TeacherWeights:
     return TeacherWeights(name, Trunk().folded())
 
 
-def _size(variant: Variant, good: Path) -> tuple[int, int]:
-    if variant.fit == "stretch":
-        return variant.side, variant.side
-    height, width = (round(side * variant.side / AREA / 32) * 32 for side in fitting_size(good))
+def _size(recipe: Variant, good: Path) -> tuple[int, int]:
+    if recipe.fit == "stretch":
+        return recipe.side, recipe.side
+    height, width = (round(side * recipe.side / AREA / 32) * 32 for side in fitting_size(good))
     return height, width
 
 
@@ -107,7 +107,7 @@ def _some(folder: Path, into: Path, images: int | None, seed: int) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("variants", nargs="*", choices=[[], *VARIANTS], metavar="VARIANT")
+    parser.add_argument("variants", nargs="*", metavar="VARIANT")
     parser.add_argument("--data", type=Path, default=SHARED / "magnetic_tile")
     parser.add_argument("--output", type=Path, required=True, help="folder of the files")
     parser.add_argument("--images", type=int)
@@ -115,6 +115,9 @@ def main() -> None:
     parser.add_argument("--teacher", default="default", help="as for uadx train, or random")
     parser.add_argument("--seen", type=int, default=IMAGES_SEEN)
     given = parser.parse_args()
+    for name in given.variants:
+        if not known(name):
+            parser.error(f"no variant {name!r}; changes: {', '.join(CHANGES)}")
     given.output.mkdir(parents=True, exist_ok=True)
     for seed in given.seeds:
         for name in given.variants or ["default", "authors", *CHANGES]:

@@ -61,21 +61,31 @@ class WithStudent(Trainer):
         raise NotImplementedError
 
 
-class Deeper(WithStudent):
-    """Half of the channels, two blocks a level."""
+class Shallower(WithStudent):
+    """One block a level in place of two."""
 
     def make(self) -> nn.Module:
-        return Shaped(0.5, 2)
+        return Shaped(0.5, 1)
 
 
 class Smaller(WithStudent):
-    """A quarter of the channels, two blocks a level."""
+    """A quarter of the channels."""
 
     def make(self) -> nn.Module:
         return Shaped(0.25, 2)
 
 
-class Larger(WithStudent):
+class Fresh(WithStudent):
+    """As large as the teacher, stem included."""
+
+    def make(self) -> nn.Module:
+        return Trunk()
+
+    def entry(self, pixels: Tensor) -> Tensor:
+        return pixels
+
+
+class Larger(Fresh):
     """As large as the teacher, and beginning with the teacher's weights up to layer1: uadx's recipe of before,
     with half of the images seen in the same time."""
 
@@ -84,6 +94,3 @@ class Larger(WithStudent):
         for part in ("conv1", "bn1", "layer1"):
             student.get_submodule(part).load_state_dict(self.teacher.trunk.get_submodule(part).state_dict())
         return student
-
-    def entry(self, pixels: Tensor) -> Tensor:
-        return pixels

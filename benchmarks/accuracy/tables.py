@@ -13,12 +13,13 @@ import numpy as np
 from figures import OWN, PAPER
 from rows import MEASURED, Row, read
 from splits import RATES, binomial_band, conformal_band
-from variants import FALLING, VARIANTS
+from variants import CHANGES, WHOLE, variant
 
 SHIPPED = "resnet18_distilled_cpu"
 """The teacher in the bundle that ships."""
-SHORT = {"images": 200, "seen": 1600}
-"""The trainings by which variants are compared: a quarter of what `uadx train` does."""
+SHORT = {"default": {"images": 200, "seen": 3200}, "larger, falling": {"images": 200, "seen": 1600}}
+"""The trainings by which changes to a recipe are compared, in a minute or two of a core; the second recipe is what was
+uadx's at first."""
 FIGURES = {"all": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
 NOT_KINDS = {"weights", "false_alarms", "calibrating", "judged", "seconds", *FIGURES}
 
@@ -45,7 +46,7 @@ def mean_and_spread(members: list[Row], name: str, form: str = ".3f") -> str:
 
 def recipes(found: list[Row]) -> None:
     """Whole recipes, with their own scoring, but for those that are compared in `variants`."""
-    own = [row for row in found if row["scoring"] in (OWN, PAPER) and not _short(row)]
+    own = [row for row in found if row["scoring"] in (OWN, PAPER) and not any(_among(row, base) for base in SHORT)]
     table(
         "Recipes",
         ["data", "good images", "teacher", "images seen", "recipe", "seeds", *FIGURES.values()],
@@ -60,44 +61,54 @@ def recipes(found: list[Row]) -> None:
 
 
 def variants(found: list[Row]) -> None:
-    """Changes to the recipe, one at a time, in short trainings: what they change beside the recipe without them, with
-    the same seed, which draws the same images; the recipes' own figures, and those of another teacher, as they are."""
-    own = [row for row in found if row["scoring"] in (OWN, PAPER) and _short(row)]
+    """Changes to a recipe, one at a time, in short trainings: what they change beside the recipe without them, with the
+    same seed, which draws the same images. The recipe's own figures are as they are, those of the authors' too."""
+    for base, short in SHORT.items():
+        own = [row for row in found if row["scoring"] in (OWN, PAPER) and _among(row, base)]
+        _changes(base, [row for row in own if row["images"] == short["images"]])
+
+
+def _among(row: Row, base: str) -> bool:
+    """Whether it is of a short training of a recipe or a change to it."""
+    name, short = row["variant"], SHORT[base]
+    if row["images"] != short["images"] or (row["seen"] != short["seen"] and name not in ("half", "double")):
+        return False
+    return name == base or (name not in SHORT and name.startswith(f"{base}, ") == (base != "default"))
+
+
+def _changes(base: str, own: list[Row]) -> None:
     columns = sorted({row["data"] for row in own})
     figures = {"all": "image AUROC", "aupro": "AUPRO"}
     by_name = grouped(own, "teacher", "variant")
-    order = sorted(by_name, key=lambda key: (key[1] != "default", list(VARIANTS).index(key[1]), key[0] != SHIPPED))
+    known = [*WHOLE, *CHANGES]
+    order = sorted(by_name, key=lambda key: (key[1] != base, known.index(_last(key[1])), key[0] != SHIPPED))
 
-    def cells(teacher: str, variant: str, data: str) -> list[object]:
-        members = [row for row in by_name[teacher, variant] if row["data"] == data]
-        if variant in ("default", FALLING):
-            return [len(members), *(mean_and_spread(members, name) for name in figures)]
-        beside = FALLING if variant.startswith(FALLING) else "default"
-        plain = {row["seed"]: row for row in by_name[teacher, beside] if row["data"] == data}
+    def cells(teacher: str, name: str, data: str) -> list[object]:
+        members = [row for row in by_name[teacher, name] if row["data"] == data]
+        if name in (base, "authors"):
+            return [len(members), *(mean_and_spread(members, figure) for figure in figures)]
+        plain = {row["seed"]: row for row in by_name[teacher, base] if row["data"] == data}
         members = [row for row in members if row["seed"] in plain]
-        changes = [{name: row[name] - plain[row["seed"]][name] for name in figures} for row in members]
-        return [len(changes), *(mean_and_spread(changes, name, "+.3f") for name in figures)]
+        changes = [{figure: row[figure] - plain[row["seed"]][figure] for figure in figures} for row in members]
+        return [len(changes), *(mean_and_spread(changes, figure, "+.3f") for figure in figures)]
 
     table(
-        f"Variants: {SHORT['images']} good images, {SHORT['seen']} images seen",
+        f"Changes to {_says(base)}: {SHORT[base]['images']} good images, {SHORT[base]['seen']} images seen",
         ["recipe", *(f"{data}: {what}" for data in columns for what in ("seeds", *figures.values()))],
         (
-            [_says(variant) if teacher == SHIPPED else f"{_says(variant)}, teacher {teacher}"]
-            + [cell for data in columns for cell in cells(teacher, variant, data)]
-            for teacher, variant in order
+            [_says(name if name == base else _last(name)) + ("" if teacher == SHIPPED else f", teacher {teacher}")]
+            + [cell for data in columns for cell in cells(teacher, name, data)]
+            for teacher, name in order
         ),
     )
 
 
-def _says(variant: str) -> str:
-    change = VARIANTS[variant].says
-    return f"falling rate: {change}" if variant.startswith(f"{FALLING}, ") else change
+def _last(name: str) -> str:
+    return name.rsplit(", ", 1)[-1]
 
 
-def _short(row: Row) -> bool:
-    return all(row[name] == value for name, value in SHORT.items()) or (
-        row["images"] == SHORT["images"] and row["variant"] in ("half", "double")
-    )
+def _says(name: str) -> str:
+    return variant(name).says
 
 
 def kinds(found: list[Row]) -> None:

@@ -1,4 +1,7 @@
-"""The recipes that are compared: uadx's own, changes to it one at a time, and the authors'."""
+"""The recipes that are compared: uadx's own, changes to it, and the authors'.
+
+A name is `default`, `authors`, or changes joined by commas, such as `larger, falling`: see `variant`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ import torch
 from authors import pair as authors_pair
 from numpy.typing import NDArray
 from pair import Pair
-from students import Deeper, Larger, Smaller
+from students import Fresh, Larger, Shallower, Smaller
 from torch import Tensor
 
 from uadx.images.preprocess import FITS, Fit
@@ -122,31 +125,61 @@ def _authors(dataset: Dataset, teacher: Weights, seen: int, seed: int) -> Pair:
 
 
 NONE = [Difficulty.none(channels) for channels in CHANNELS]
+
+
+@dataclass(frozen=True)
+class Change:
+    """To the recipe. says: what it is, for the table. recipe, variant: fields of Recipe and Variant that it changes."""
+
+    says: str
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    trainer: type[Trainer] | None = None
+    variant: Mapping[str, Any] = field(default_factory=dict)
+
+
 CHANGES = {
-    "larger": Variant("student as large as its teacher, beginning with the teacher's first layers", trainer=Larger),
-    "deeper": Variant("student of two blocks a level", trainer=Deeper),
-    "smaller": Variant("student of a quarter of the channels", trainer=Smaller),
-    "plain": Variant("difficulty left in the distance", plain=True),
-    "stretch": Variant("images squashed to a square, not letterboxed", fit="stretch"),
-    "clean": Variant("student sees no drawn defects", {"corrupted": 0.0}),
-    "corrupted": Variant("student sees drawn defects on all images", {"corrupted": 1.0}),
-    "mean": Variant("loss of all positions", {"hard_fraction": 1.0}),
-    "hardest": Variant("loss of the hardest 2 %", {"hard_fraction": 0.02}),
-    "falling": Variant("rate that rises and falls to nothing", trainer=FallingRate),
-    "last": Variant("no averaging of weights", {"averaging": 0.0}),
-    "batch16": Variant("batches of 16", {"batch_size": 16}),
-    "batch4": Variant("batches of 4", {"batch_size": 4}),
-    "rate2": Variant("twice the rate", {"learning_rate": 2e-3}),
-    "others": Variant("kept away from the teacher on photographs", trainer=OtherPictures),
-    "jittered": Variant("light and place varied", trainer=Jittered),
-    "half": Variant("half of the images seen", share=0.5),
-    "double": Variant("twice the images seen", share=2.0),
-    "320": Variant("as many pixels as 320 x 320", side=320),
-    "384": Variant("as many pixels as 384 x 384", side=384),
+    "larger": Change("large student", trainer=Larger),
+    "fresh": Change("large student that begins with nothing of its teacher", trainer=Fresh),
+    "shallower": Change("student of one block a level", trainer=Shallower),
+    "smaller": Change("student of a quarter of the channels", trainer=Smaller),
+    "plain": Change("difficulty left in the distance", variant={"plain": True}),
+    "stretch": Change("images squashed to a square, not letterboxed", variant={"fit": "stretch"}),
+    "clean": Change("student sees no drawn defects", {"corrupted": 0.0}),
+    "corrupted": Change("student sees drawn defects on all images", {"corrupted": 1.0}),
+    "mean": Change("loss of all positions", {"hard_fraction": 1.0}),
+    "hardest": Change("loss of the hardest 2 %", {"hard_fraction": 0.02}),
+    "falling": Change("falling rate", trainer=FallingRate),
+    "last": Change("no averaging of weights", {"averaging": 0.0}),
+    "batch16": Change("batches of 16", {"batch_size": 16}),
+    "batch4": Change("batches of 4", {"batch_size": 4}),
+    "rate1": Change("rate of .001", {"learning_rate": 1e-3}),
+    "others": Change("kept away from the teacher on photographs", trainer=OtherPictures),
+    "jittered": Change("light and place varied", trainer=Jittered),
+    "half": Change("half of the images seen", variant={"share": 0.5}),
+    "double": Change("twice the images seen", variant={"share": 2.0}),
+    "320": Change("as many pixels as 320 x 320", variant={"side": 320}),
+    "384": Change("as many pixels as 384 x 384", variant={"side": 384}),
 }
-"""To the recipe, one at a time."""
-VARIANTS = {
+WHOLE = {
     "default": Variant("uadx's recipe"),
     "authors": Variant("the authors' recipe", fit="stretch", train=_authors),
-    **CHANGES,
 }
+
+
+def variant(name: str) -> Variant:
+    """uadx's recipe, the authors', or uadx's with the changes that the name has, all at once."""
+    if name in WHOLE:
+        return WHOLE[name]
+    changes = [CHANGES[part] for part in name.split(", ")]
+    trainers = tuple(change.trainer for change in changes if change.trainer is not None)
+    return Variant(
+        ", ".join(change.says for change in changes),
+        {key: value for change in changes for key, value in change.recipe.items()},
+        type("Changed", trainers or (Trainer,), {}),
+        **{key: value for change in changes for key, value in change.variant.items()},
+    )
+
+
+def known(name: str) -> bool:
+    """Whether `variant` takes the name."""
+    return name in WHOLE or all(part in CHANGES for part in name.split(", "))

@@ -1,9 +1,9 @@
 """Names and shapes of the two networks, and folding of their batch norms, in NumPy.
 
 The teacher is the ResNet-18 trunk, conv1 to layer3, with torchvision's parameter names, so that any ResNet-18 state
-dict is a teacher. The student is smaller: it begins behind the teacher's own first convolution, has one block of half
-the channels in place of each level's two, and a 1x1 convolution, its *head*, brings each level to the teacher's
-channels. It finds as much and costs a quarter (docs/accuracy.md). In a *folded* network each batch norm is merged into
+dict is a teacher. The student is smaller: it begins behind the teacher's own first convolution, its blocks have half
+the teacher's channels, and a 1x1 convolution, its *head*, brings each level to the teacher's. It finds as much for a
+quarter of the work (docs/accuracy.md). In a *folded* network each batch norm is merged into
 the convolution before it; only folded weights travel in a bundle (vendor compilers like it, and the graph has no other
 home for them).
 """
@@ -74,25 +74,19 @@ def _block(at: str, inputs: int, outputs: int, stride: int) -> Block:
     )
 
 
-def _teacher() -> Iterator[Level]:
+def _levels(share: int) -> Iterator[Level]:
+    """A network of one share-th of the channels."""
     inputs = STEM.outputs
-    for name, outputs in zip(LEVELS, CHANNELS, strict=True):
+    for name, channels in zip(LEVELS, CHANNELS, strict=True):
+        outputs = channels // share
         first = _block(f"{name}.0", inputs, outputs, 1 if name == "layer1" else 2)
-        yield Level(name, (first, _block(f"{name}.1", outputs, outputs, 1)))
+        head = Conv(f"{name}.head", None, outputs, channels, 1, 1) if outputs != channels else None
+        yield Level(name, (first, _block(f"{name}.1", outputs, outputs, 1)), head)
         inputs = outputs
 
 
-def _student() -> Iterator[Level]:
-    inputs = STEM.outputs
-    for name, repeated in zip(LEVELS, CHANNELS, strict=True):
-        outputs = repeated // 2
-        block = _block(f"{name}.0", inputs, outputs, 1 if name == "layer1" else 2)
-        yield Level(name, (block,), Conv(f"{name}.head", None, outputs, repeated, 1, 1))
-        inputs = outputs
-
-
-TEACHER = tuple(_teacher())
-STUDENT = tuple(_student())
+TEACHER = tuple(_levels(1))
+STUDENT = tuple(_levels(2))
 
 
 def convolutions(network: tuple[Level, ...]) -> Iterator[Conv]:
