@@ -53,7 +53,7 @@ class Recipe:
     epochs: int
     seed: int = 0
     batch_size: int = 8
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     weight_decay: float = 1e-4
     hard_fraction: float = 0.1
     corrupted: float = 0.5
