@@ -3,7 +3,8 @@
     python benchmarks/below_the_graph.py --rounds 9 --seconds 2
 
 Every form computes the same numbers in float32 (the first line says how closely). Ratios are to the model as it is:
-the median of the rounds, the lowest and the highest. Needs the packages onnx and openvino.
+the median of the rounds, the lowest and the highest. --beside BUNDLE: another model, in turn with them. Needs the
+packages onnx and openvino.
 """
 
 from __future__ import annotations
@@ -23,12 +24,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from uadx.bundle.reader import open_bundle
 
-NETWORKS = ("teacher", "student")
 PIXELS = ("pixels", "pixels/centred", "pixels/normalised", "pixels/nchw")
 
 
 class Forms:
-    """The model of a bundle, and forms of it."""
+    """The model of the bundle that ships, and forms of it."""
 
     def __init__(self) -> None:
         bundle = open_bundle()
@@ -53,29 +53,6 @@ class Forms:
         model = copy.deepcopy(self.model)
         _keep(model, [node for node in model.graph.node if node.output[0] not in PIXELS])
         model.graph.input[0].CopyFrom(helper.make_tensor_value_info("pixels/nchw", TensorProto.FLOAT, self.shape))
-        return model
-
-    def one_first_convolution(self) -> onnx.ModelProto:
-        """Both networks' first convolution as one of twice the channels, split behind its pooling."""
-        model = copy.deepcopy(self.model)
-        for part in ("weight", "bias"):
-            both = np.concatenate([self.constant(f"{network}.conv1.{part}") for network in NETWORKS])
-            model.graph.initializer.append(numpy_helper.from_array(both, f"both.{part}"))
-        model.graph.initializer.append(numpy_helper.from_array(np.array([64, 64]), "both.halves"))
-        nodes = {node.output[0]: node for node in model.graph.node}
-        convolution, pooling = (copy.deepcopy(nodes[f"teacher.{name}"]) for name in ("conv1", "maxpool"))
-        convolution.input[1:] = ["both.weight", "both.bias"]
-        convolution.output[0], pooling.input[0], pooling.output[0] = "both.conv1", "both.relu", "both.maxpool"
-        first = [
-            convolution,
-            helper.make_node("Relu", ["both.conv1"], ["both.relu"]),
-            pooling,
-            helper.make_node("Split", ["both.maxpool", "both.halves"], [f"{n}.maxpool" for n in NETWORKS], axis=1),
-        ]
-        gone = {f"{network}.{name}" for network in NETWORKS for name in ("conv1", "relu", "maxpool")}
-        rest = [node for node in model.graph.node if node.output[0] not in gone]
-        at = [node.output[0] for node in rest].index("pixels/nchw") + 1
-        _keep(model, [*rest[:at], *first, *rest[at:]])
         return model
 
 
@@ -128,7 +105,6 @@ def forms() -> Mapping[str, Callable[[], Running]]:
         "as it is: uint8 NHWC, cast and normalised in the graph": lambda: Running(_read(as_it_is), images),
         "float32 NCHW given, its making not counted": lambda: Running(_read(found.without_pixels()), found.floats),
         "uint8 NHWC by OpenVINO's PrePostProcessor": lambda: Running(_with_preprocessor(found), images),
-        "one first convolution for both networks": lambda: Running(_read(found.one_first_convolution()), images),
         "batches of 4": lambda: Running(_read(as_it_is), np.repeat(images, 4, axis=0)),
         "batches of 8": lambda: Running(_read(as_it_is), np.repeat(images, 8, axis=0)),
         "one stream of all cores": lambda: Running(_read(as_it_is), images, NUM_STREAMS="1"),
@@ -139,9 +115,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--beside", metavar="BUNDLE")
     given = parser.parse_args()
     running = {name: make() for name, make in forms().items()}
     expected, *others = (one.maps() for one in running.values())
+    if given.beside is not None:
+        other = open_bundle(given.beside)
+        running[f"the model of {given.beside}"] = Running(str(other.artifact.path), other.golden.images[:1])
     apart = max(float(np.abs(a - b[:1]).max()) for maps in others for a, b in zip(expected, maps, strict=True))
     print(f"level maps differ by {apart:.1g} at most")
     rates: dict[str, list[float]] = {name: [] for name in running}

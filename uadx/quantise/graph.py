@@ -2,7 +2,7 @@
 
 Post-training quantisation by NNCF (https://docs.openvino.ai/2026/openvino-workflow/model-optimization.html). What
 follows the networks (unit length, distance, difficulty) stays float32: it is cheap, and differences of nearly equal
-features would drown in 8 bits. So does each network's first convolution: on a grid of 8 bits that is not their own,
+features would drown in 8 bits. So does the first convolution: on a grid of 8 bits that is not their own,
 pixels lose what a faint defect is (docs/performance.md).
 """
 
@@ -21,7 +21,7 @@ from onnx import TensorProto, numpy_helper
 from uadx.errors import UnavailableError
 from uadx.telemetry import unreported
 
-FLOAT = [".*/.*", "level[123]", r"(teacher|student)\.conv1"]
+FLOAT = [".*/.*", "level[123]", r"teacher\.conv1"]
 """Names of the nodes that stay float32 (see uadx.stfpm.graph): all but the networks' own have a slash."""
 
 
