@@ -62,6 +62,8 @@ def float_weights(model: Any) -> Any:
 
 
 def _sdk() -> Any:
+    # torch, which NNCF imports where it is there, warns of a CUDA compiler without a GPU: nothing is compiled here
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     try:
         with unreported():
             import nncf
