@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from uadx import __version__
-from uadx.cli.stopping import TerminatedError, interrupt_at_sigterm
+from uadx.cli.stopping import TerminatedError, interrupted_by_sigterm
 from uadx.errors import UadxError
 
 COMMANDS = {
@@ -93,9 +93,9 @@ def app() -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Entry point of the `uadx` script: turns errors into their text and exit code, never into a traceback."""
-    interrupt_at_sigterm()
     try:
-        status: Any = app.main(args, prog_name="uadx", standalone_mode=False)
+        with interrupted_by_sigterm():
+            status: Any = app.main(args, prog_name="uadx", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(2)

@@ -13,13 +13,18 @@ class TerminatedError(KeyboardInterrupt):
     """SIGTERM: what Ctrl-C is, but for the exit code."""
 
 
-def interrupt_at_sigterm() -> None:
-    """From now on SIGTERM unwinds the main thread as Ctrl-C does. Call it in the main thread."""
+@contextlib.contextmanager
+def interrupted_by_sigterm() -> Iterator[None]:
+    """SIGTERM unwinds the main thread as Ctrl-C does. Call it there."""
 
     def terminated(number: int, frame: FrameType | None) -> None:
         raise TerminatedError
 
-    signal.signal(signal.SIGTERM, terminated)
+    before = signal.signal(signal.SIGTERM, terminated)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager
