@@ -114,3 +114,11 @@ def test_a_wrong_configuration_names_the_place(uadx, tmp_path, text, words):
     assert run.code == 2
     assert str(path) in run.err
     assert words in run.err
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+@pytest.mark.parametrize("command", ["run --input x.mp4 --fps", "tune --seconds", "bench --seconds"])
+def test_numbers_that_are_none_are_refused(uadx, command, value):
+    run = uadx(*command.split(), value)
+    assert run.code == 2
+    assert f"{value} is not a finite number." in run.err or f"{value} is not in the range x>0." in run.err

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from uadx.errors import UadxWarning
+from uadx.output.lock import try_lock
 
 needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed: pip install 'uadx[torch]'")
 
@@ -121,6 +122,20 @@ def test_a_killed_training_goes_on_and_gives_the_same_bundle(product, tmp_path):
     assert "going on after epoch" in again.stderr
     assert (path / "stfpm.onnx").read_bytes() == (whole / "stfpm.onnx").read_bytes()
     assert sorted(p.name for p in path.parent.iterdir()) == ["mesh"]
+
+
+@needs_torch
+def test_two_trainings_do_not_share_a_folder(uadx, product, tmp_path):
+    work = tmp_path / "mesh.training"
+    work.mkdir()
+    with open(work / "lock", "wb") as lock:
+        assert try_lock(lock)
+        run = uadx("train", "--data", product, "--output", tmp_path / "mesh")
+    assert run.code == 2
+    assert run.err.splitlines() == [
+        f"error: another uadx train is at work in {work}",
+        "  fix: wait until it ends, or choose another --output",
+    ]
 
 
 @needs_torch

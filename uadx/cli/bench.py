@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 @options.batch_size
 @options.workers
 @click.option("--format", "formats", type=FormatList(), default="jsonl", show_default=True, help="What is written.")
-@click.option(
-    "--seconds", type=click.FloatRange(0, min_open=True), default=4.0, show_default=True, help="A measurement."
-)
+@click.option("--seconds", type=options.Positive(), default=4.0, show_default=True, help="A measurement.")
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Measurements, devices in turn.")
 @options.devices_file
 @click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")

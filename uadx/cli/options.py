@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import click
+
+
+class Positive(click.FloatRange):
+    """A number above 0 that is neither nan nor inf."""
+
+    def __init__(self) -> None:
+        super().__init__(0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
 
 PRECISIONS = click.Choice(["f32", "bf16", "f16", "int8", "auto"])
 

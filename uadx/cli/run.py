@@ -104,9 +104,7 @@ def _folder(ctx: click.Context, param: click.Parameter, value: str) -> Path:
 @options.pipeline
 @click.option("--resume", is_flag=True, help="Go on with a run that was killed.")
 @click.option("--watch", is_flag=True, help="Take files as they come into the folder --input, until stopped by Ctrl-C.")
-@click.option(
-    "--fps", type=click.FloatRange(0, min_open=True), metavar="N", help="Frames of each second of a video or camera."
-)
+@click.option("--fps", type=options.Positive(), metavar="N", help="Frames of each second of a video or camera.")
 @click.option("--max-frames", type=click.IntRange(1), help="End after so many frames of a video or camera.")
 @click.option("--fail-on-anomaly", is_flag=True, help="Exit with 10 where an image is NG.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")

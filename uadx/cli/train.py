@@ -28,7 +28,7 @@ from uadx.errors import UnavailableError, UsageError
 )
 @options.tile
 @options.overlap
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Split, start and order.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Split, start and order.")
 @click.option(
     "--teacher",
     default="default",
@@ -70,8 +70,12 @@ def command(
     from uadx.train.dataset import HELD_OUT
 
     asked = TrainOptions(data, output, epochs, size, seed, teacher, device, tiling)
-    with shown_warnings(), TerminalProgress(quiet) as progress:
-        manifest = train(asked, progress)
+    try:
+        with shown_warnings(), TerminalProgress(quiet) as progress:
+            manifest = train(asked, progress)
+    except KeyboardInterrupt:
+        click.echo("the same command goes on after the last epoch that was saved", err=True)
+        raise
     if not quiet:
         training = manifest.training
         what = f"trained on {training.images} good images, calibrated on {len(training.held_out)} held out"

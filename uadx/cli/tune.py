@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="The folder that the model was trained on: verdicts are compared on its held-out and test images.",
 )
-@click.option(
-    "--seconds", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="Of a measurement."
-)
+@click.option("--seconds", type=options.Positive(), default=1.0, show_default=True, help="Of a measurement.")
 @options.devices_file
 @click.option("--json", "json_", is_flag=True, help="Print all figures as JSON.")
 def command(

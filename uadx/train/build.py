@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from uadx.bundle.writer import check_replaceable, write_bundle
 from uadx.errors import OutputError, UnavailableError, UsageError
 from uadx.files import write_whole
 from uadx.images.framing import Framing, Tiling
+from uadx.output.lock import try_lock
 from uadx.scoring.calibration import Calibration
 from uadx.stfpm import graph, reference
 from uadx.stfpm.training import Epoch, Recipe, Trainer
@@ -72,20 +75,33 @@ def train(options: TrainOptions, progress: Progress) -> Manifest:
     device = _torch_device(options.device)
     teacher = load_teacher(options.teacher, progress.fetching)
     work = options.output.with_name(f"{options.output.name}.training")
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{work} cannot be written", cause_text=str(error), hint="choose another --output") from error
-    framing = Framing(*_size(options, folder), tiling=options.tiling)
-    dataset = read_good_images(folder, work / "images.npy", framing, by_seed(options.seed), progress.reading)
-    epochs = options.epochs or min(MOST_EPOCHS, math.ceil(IMAGES_SEEN / len(dataset.train.windows)))
-    trainer = _trained(dataset, teacher, Recipe(epochs, options.seed), device, work, progress)
-    progress.calibrating()
-    networks = teacher.weights, trainer.student_weights()
-    model = graph.build(*networks, trainer.difficulties(), framing.height, framing.width)
-    manifest = _write(options, framing, dataset, teacher, model, epochs, work)
+    with _alone_in(work):
+        framing = Framing(*_size(options, folder), tiling=options.tiling)
+        dataset = read_good_images(folder, work / "images.npy", framing, by_seed(options.seed), progress.reading)
+        epochs = options.epochs or min(MOST_EPOCHS, math.ceil(IMAGES_SEEN / len(dataset.train.windows)))
+        trainer = _trained(dataset, teacher, Recipe(epochs, options.seed), device, work, progress)
+        progress.calibrating()
+        networks = teacher.weights, trainer.student_weights()
+        model = graph.build(*networks, trainer.difficulties(), framing.height, framing.width)
+        manifest = _write(options, framing, dataset, teacher, model, epochs, work)
     shutil.rmtree(work)
     return manifest
+
+
+@contextmanager
+def _alone_in(work: Path) -> Iterator[None]:
+    """The folder of the work in progress, which no other training uses meanwhile."""
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        (work / "lock").touch()
+    except OSError as error:
+        raise OutputError(f"{work} cannot be written", cause_text=str(error), hint="choose another --output") from error
+    with open(work / "lock", "wb") as lock:
+        if not try_lock(lock):
+            raise UsageError(
+                f"another uadx train is at work in {work}", hint="wait until it ends, or choose another --output"
+            )
+        yield
 
 
 def _trained(
