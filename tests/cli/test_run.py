@@ -350,7 +350,7 @@ def test_very_long_names_and_very_wide_images_are_written(uadx, parts, tmp_path)
 def test_a_threshold_that_is_no_number_is_refused(uadx, parts, tmp_path, value):
     run = uadx("run", "--input", parts, "--output", tmp_path / "out", "--threshold", value)
     assert run.code == 2
-    assert f"`threshold` must be a number, not {value}" in run.err
+    assert f"`threshold` must be a number from -1e30 to 1e30, not {value}" in run.err
 
 
 def test_the_device_of_the_environment_beats_the_files_and_the_option_beats_both(parts, tmp_path):

@@ -129,6 +129,28 @@ def test_a_request_has_its_own_threshold_or_rate(server, hole):
     assert "calibration images certify" in refused.json()["error"]["message"]
 
 
+def test_a_threshold_that_is_misspelt_or_misplaced_is_no_verdict_by_another_one(server, hole):
+    def refused(query, **form):
+        answer = server.post(f"/v1/inspect?{query}", files={"f": hole.read_bytes()}, data=form)
+        assert answer.status_code == 422
+        return answer.json()["error"]
+
+    assert refused("treshold=20") == {
+        "type": "usage",
+        "message": "there is no parameter `treshold`",
+        "hint": "there are threshold, fpr, anomaly_map, picture",
+    }
+    assert refused("threshold=1&threshold=2")["message"] == "`threshold` is given 2 times"
+    assert refused("", threshold="20")["message"] == "the form's field `threshold` is no file"
+    assert refused("threshold=1e308")["message"] == "`threshold` must be a number from -1e30 to 1e30"
+
+
+@pytest.mark.parametrize("threshold", [-1e30, -1e9, 0, 1e30])
+def test_any_threshold_has_its_picture(server, hole, threshold):
+    asked = {"params": {"threshold": threshold}, "headers": {"Accept": "image/png"}}
+    assert server.post("/v1/inspect", content=hole.read_bytes(), **asked).status_code == 200
+
+
 def test_a_row_has_its_anomaly_map_and_its_picture_where_the_query_asks_for_them(server, hole):
     plain = server.post("/v1/inspect", files={"f": hole.read_bytes()}).json()["results"][0]
     assert {"anomaly_map", "picture"}.isdisjoint(plain)

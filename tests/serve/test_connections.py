@@ -207,4 +207,4 @@ def test_a_host_that_is_none_is_refused_where_names_matter_and_harmless_elsewher
         assert server.get("/live", headers={"Host": host}).status_code in {200, 400}
     with serving(allow_hosts=("127.0.0.1",)) as named:
         for host in ("[::1", "", "user@127.0.0.1", "127.0.0.1.evil.example", "127.0.0.1/"):
-            assert named.get("/live", headers={"Host": host}).status_code == 400
+            assert named.get("/v1/model", headers={"Host": host}).status_code == 400

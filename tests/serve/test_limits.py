@@ -128,6 +128,8 @@ def test_another_site_s_page_and_a_foreign_name_are_refused(good_image):
         assert server.post("/v1/inspect", content=data, headers={"Origin": "http://evil.example"}).status_code == 403
         own = {"Origin": str(server.base_url).rstrip("/")}
         assert server.post("/v1/inspect", content=data, headers=own).status_code == 200
+        for probe in ("/live", "/ready", "/health"):  # Kubernetes calls a pod by its address
+            assert server.get(probe, headers={"Host": "10.1.2.3:8080"}).status_code == 200
 
 
 def test_a_request_is_called_by_its_id_in_answer_and_log(server, caplog):

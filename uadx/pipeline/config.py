@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -18,6 +17,8 @@ from uadx.scoring.fusion import Fusion
 from uadx.yaml_file import read_yaml
 
 NAME = "anomaly_detection"
+LARGEST_THRESHOLD = 1e30
+"""Maps are float32: what is larger cannot be compared with them."""
 _PositiveInt = Annotated[int, Meta(ge=1)]
 _Rate = Annotated[float, Meta(gt=0, lt=1)]
 
@@ -60,8 +61,8 @@ class PipelineConfig(Struct, frozen=True, forbid_unknown_fields=True):
     url_timeout: Annotated[float, Meta(gt=0)] = 10.0
 
     def __post_init__(self) -> None:
-        if self.threshold is not None and not math.isfinite(self.threshold):
-            raise ValueError(f"`threshold` must be a number, not {self.threshold}")
+        if self.threshold is not None and not abs(self.threshold) <= LARGEST_THRESHOLD:
+            raise ValueError(f"`threshold` must be a number from -1e30 to 1e30, not {self.threshold}")
         if self.threshold is not None and self.fpr is not None:
             raise ValueError("give `threshold` or `fpr`, not both")
         if self.strict and self.fallback is not None:

@@ -21,9 +21,10 @@ _PALETTE = cv2.applyColorMap(
 def levels(anomaly_map: NDArray[np.float32], threshold: float) -> NDArray[np.uint8]:
     """The map on the colour scale: 0 at a score of 0, 128 at the threshold, 255 at twice the threshold and above.
 
-    anomaly_map: float32 [H, W]. A threshold of 0 or below (somebody's own choice) has its 0 one below itself.
+    anomaly_map: float32 [H, W]. A threshold of 0 or below (somebody's own choice) has its 0 one below itself, or so
+    far below that it is another number.
     """
-    base = min(0.0, threshold - 1.0) if threshold <= 0 else 0.0
+    base = threshold - max(1.0, 1e-6 * -threshold) if threshold <= 0 else 0.0
     scaled = (anomaly_map - np.float32(base)) * np.float32(255 / (FULL * (threshold - base)))
     clipped: NDArray[np.uint8] = np.clip(scaled, 0, 255).astype(np.uint8)
     return clipped

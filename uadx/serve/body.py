@@ -6,8 +6,7 @@ import asyncio
 import base64
 import binascii
 import re
-import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TypeVar
@@ -21,13 +20,13 @@ from starlette.requests import Request
 from uadx.errors import InputError
 from uadx.images.naming import printable
 from uadx.images.sources import Source
+from uadx.pipeline.config import LARGEST_THRESHOLD
 from uadx.serve.refusals import Refusal
 from uadx.serve.settings import Settings
 
 T = TypeVar("T")
 _SPACE = re.compile(r"\s+")
 _LONGEST_NAME = 200
-_LARGEST = sys.float_info.max  # whole numbers of JSON may be larger, and are no floats
 _MAX_FILES = 1000
 
 
@@ -41,8 +40,8 @@ class Wanted:
     def __post_init__(self) -> None:
         if self.threshold is not None and self.fpr is not None:
             raise Refusal(422, "usage", "give `threshold` or `fpr`, not both")
-        if self.threshold is not None and not -_LARGEST <= self.threshold <= _LARGEST:
-            raise Refusal(422, "usage", "`threshold` must be a number")
+        if self.threshold is not None and not abs(self.threshold) <= LARGEST_THRESHOLD:
+            raise Refusal(422, "usage", "`threshold` must be a number from -1e30 to 1e30")
         if self.fpr is not None and not 0 < self.fpr < 1:
             raise Refusal(422, "usage", "`fpr` must be between 0 and 1")
 
@@ -50,6 +49,18 @@ class Wanted:
     def of_query(cls, request: Request) -> Wanted:
         """From ?threshold= or ?fpr=."""
         return cls(_number(request, "threshold"), _number(request, "fpr"))
+
+
+def check_query(request: Request, known: Collection[str]) -> None:
+    """What is misspelt or said twice would be a verdict by another threshold than was meant."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
+        if name not in known:
+            raise Refusal(
+                422, "usage", f"there is no parameter `{printable(name)[:50]}`", hint=f"there are {', '.join(known)}"
+            )
+        if names.count(name) > 1:
+            raise Refusal(422, "usage", f"`{name}` is given {names.count(name)} times")
 
 
 def _number(request: Request, name: str) -> float | None:
@@ -139,6 +150,14 @@ async def read_files(request: Request, settings: Settings) -> list[Source]:
         raise Refusal(400, "not_multipart", f"the body is no multipart form: {printable(text)}") from None
     try:
         files = [file for _, file in form.multi_items() if isinstance(file, UploadFile)]
+        others = [name for name, value in form.multi_items() if not isinstance(value, UploadFile)]
+        if others:
+            raise Refusal(
+                422,
+                "usage",
+                f"the form's field `{printable(others[0])[:50]}` is no file",
+                hint="a threshold is part of the address: /v1/inspect?threshold=2",
+            )
         if not files:
             raise Refusal(422, "invalid", "the form has no file: curl -F image=@part.png")
         return [source(file.filename or f"image[{at}]", await file.read()) for at, file in enumerate(files)]

@@ -17,6 +17,8 @@ from uadx.serve.web import FOLDER
 
 OPEN = frozenset({"/", "/health", "/live", "/ready", "/openapi.json", "/v2/health/live", "/v2/health/ready"})
 """What needs no key: probes, the API's description, and the page, which asks for the key itself."""
+PROBES = frozenset({"/health", "/live", "/ready", "/v2/health/live", "/v2/health/ready"})
+"""Asked by whatever name: Kubernetes calls a pod by its address, a container's health check calls 127.0.0.1."""
 RELOAD = ("POST", "/v1/model")
 """Let through where the server has no room for bodies: it is how an operator ends that. It asks for its own key."""
 
@@ -66,7 +68,7 @@ class Guard:
         settings, headers = self._service.settings, Headers(scope=scope)
         called = headers.get("host", "").lower()
         name = _name_in(called)
-        if settings.allow_hosts and name not in settings.allow_hosts:
+        if settings.allow_hosts and name not in settings.allow_hosts and scope["path"] not in PROBES:
             raise Refusal(
                 400, "wrong_host", "this server is not called by that name", hint="start it with --allow-host"
             )

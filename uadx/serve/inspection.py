@@ -16,7 +16,7 @@ from uadx.images.sources import Source
 from uadx.report.pictures import thumbnail
 from uadx.result import Result, encode_image
 from uadx.serve.answers import json_answer, request_id
-from uadx.serve.body import Wanted, flag, media_type, read, read_files, read_json, source
+from uadx.serve.body import Wanted, check_query, flag, media_type, read, read_files, read_json, source
 from uadx.serve.refusals import Refusal, refusal_of
 from uadx.serve.service import Service
 
@@ -51,6 +51,7 @@ class Inspection:
 
         An only image that cannot be inspected is an error of the request; of many it is a row with `error`.
         """
+        check_query(request, ("threshold", "fpr", *_MORE))
         sources, wanted = await self._read(request)
         more = {name: draw for name, draw in _MORE.items() if flag(request, name)}
         overlay = "image/png" in request.headers.get("accept", "").lower()
