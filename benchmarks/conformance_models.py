@@ -11,6 +11,7 @@ import argparse
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 from uadx.stfpm import graph
 from uadx.stfpm.difficulty import Difficulty
-from uadx.stfpm.reference import level_maps
+from uadx.stfpm.reference import features, level_maps, stem
 from uadx.stfpm.weights import CHANNELS, STUDENT, TEACHER, Level, convolutions
 from uadx.testing.golden import MODELS
 
 F64 = NDArray[np.float64]
+Weights = dict[str, NDArray[np.float16]]
 IMAGES = 4
 CENTRE, SCALE = np.float32(127.5), np.float32(1 / 128)
-WIDTHS = {3: 3, 32: 4, 64: 6, 128: 8, 256: 12}
+WIDTHS = {3: 3, 32: 16, 64: 8, 128: 12, 256: 16}
 """Channels of the small STFPM pair, by those of the pair that it stands for."""
 
 
@@ -107,13 +109,31 @@ def _stfpm() -> tuple[bytes, dict[str, NDArray[np.generic]]]:
     random = np.random.default_rng(4)
     image = _images(32, 48, seed=5)
     teacher, student = _network(TEACHER, random), _network(STUDENT, random)
+    _fit_heads(image, teacher, student)
     channels = [WIDTHS[count] for count in CHANNELS]
     difficulties = [Difficulty(random.normal(0, 0.02, count).astype(np.float32), -0.01) for count in channels]
     maps = level_maps(image, teacher, student, difficulties)
     return graph.build(teacher, student, difficulties, 32, 48), {"image": image, **_rounded(maps)}
 
 
-def _network(network: tuple[Level, ...], random: np.random.Generator) -> dict[str, NDArray[np.float16]]:
+def _fit_heads(image: NDArray[np.uint8], teacher: Weights, student: Weights) -> None:
+    """Bring the student near its teacher on the images, as a trained one is: by the least squares of its heads."""
+    first = stem(image, teacher)
+    bodies = features(first, tuple(replace(level, head=None) for level in STUDENT), student)
+    for level, body, wanted in zip(STUDENT, bodies, features(first, TEACHER, teacher), strict=True):
+        seen = np.column_stack([_positions(body), np.ones(body.shape[0] * body.shape[2] * body.shape[3])])
+        found = np.linalg.lstsq(seen, _positions(wanted), rcond=None)[0].T
+        assert level.head is not None
+        student[f"{level.head.name}.weight"] = found[:, :-1, None, None].astype(np.float16)
+        student[f"{level.head.name}.bias"] = found[:, -1].astype(np.float16)
+
+
+def _positions(features: F64) -> F64:
+    """[N, C, H, W] -> [N * H * W, C]."""
+    return features.transpose(0, 2, 3, 1).reshape(-1, features.shape[1])
+
+
+def _network(network: tuple[Level, ...], random: np.random.Generator) -> Weights:
     """Random folded weights, as float16 as they travel; scaled to keep the features of order 1 (He et al., 2015)."""
     weights = {}
     for conv in convolutions(network):

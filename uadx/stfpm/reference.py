@@ -42,14 +42,19 @@ def level_maps(
 ) -> dict[str, F64]:
     """`level1` to `level3` of uint8 RGB images [N, H, W, 3], the two folded networks and the levels' difficulties:
     the exported graph in float64."""
-    pixels = (images.astype(np.float64) / 255 - IMAGENET_MEAN) / IMAGENET_STD
-    first = max_pool(relu(_conv(pixels.transpose(0, 3, 1, 2), STEM, teacher)))
+    first = stem(images, teacher)
     of_teacher, of_student = features(first, TEACHER, teacher), features(first, STUDENT, student)
     maps = {}
     for n, (t, s, difficulty) in enumerate(zip(of_teacher, of_student, difficulties, strict=True), 1):
         difficult = np.einsum("nchw,c->nhw", unit(t), difficulty.weight.astype(np.float64)) - difficulty.offset
         maps[f"level{n}"] = np.maximum(normalised_distance(t, s) - difficult, 0)
     return maps
+
+
+def stem(images: NDArray[np.uint8], teacher: Mapping[str, NDArray[np.floating]]) -> F64:
+    """What both networks go on with, of uint8 RGB images [N, H, W, 3]: [N, 64, H/4, W/4]."""
+    pixels = (images.astype(np.float64) / 255 - IMAGENET_MEAN) / IMAGENET_STD
+    return max_pool(relu(_conv(pixels.transpose(0, 3, 1, 2), STEM, teacher)))
 
 
 def features(x: F64, network: tuple[Level, ...], weights: Mapping[str, NDArray[np.floating]]) -> list[F64]:
