@@ -23,6 +23,7 @@ from uadx.output.pictures import to_json
 from uadx.output.record import RECORD
 from uadx.output.stamps import Stamps, stamp
 from uadx.output.table import csv_table
+from uadx.output.thumbnails import NAME as THUMBNAILS
 from uadx.output.thumbnails import Thumbnails
 from uadx.report.facts import Facts
 from uadx.report.run_report import write_report
@@ -141,7 +142,7 @@ class RunFolder:
         try:
             self._write_record()
             if not append:  # or a kill would leave an older run's results looking like this one's
-                for name in ("results.jsonl", "results.csv", REPORT):
+                for name in ("results.jsonl", "results.csv", REPORT, THUMBNAILS):
                     (self.root / name).unlink(missing_ok=True)
             return open(self.journal, "ab" if append else "wb")
         except OSError as error:
@@ -206,13 +207,14 @@ class RunFolder:
                     add(fields)
         if self._thumbnails is not None:
             write_report(self.root / REPORT, self._read_journal, self._thumbnails.read, facts)
-            self._let_go(self._thumbnails)
         if "jsonl" in self.formats:
             os.replace(self.journal, self.root / "results.jsonl")
         else:
             self.journal.unlink()
         self.finished = True
         self._write_record()
+        if self._thumbnails is not None:
+            self._let_go(self._thumbnails)
 
     def _let_go(self, thumbnails: Thumbnails) -> None:
         thumbnails.remove()
