@@ -20,8 +20,9 @@ HOSTILE = (
     "a&amp;b", "'\"`", "]]>", "${x}", "缺陷.png",
 )  # fmt: skip
 FACTS = Facts(
-    input="<b>parts</b> $title \N{GREEK SMALL LETTER ALPHA}", model="m</script>", sha256="0" * 64, made_by="uadx",
-    device={"requested": "cpu", "used": "openvino:CPU", "precision": "f32", "simulated": False, "fallback_reason": None},
+    input="<b>parts</b> $title 缺陷", model="m</script>", sha256="0" * 64, made_by="uadx",
+    device={"requested": "cpu", "used": "openvino:CPU", "precision": "f32", "simulated": False,
+            "fallback_reason": None},
     threshold=1.0, threshold_from="model", fpr=0.01, calibration=(0.1, 0.9), resumed=0, seconds=2.0, finished="today",
 )  # fmt: skip
 
@@ -81,7 +82,7 @@ def test_what_is_hostile_in_a_name_or_an_error_stays_text(tmp_path):
     assert len(page.found) == 2 + 2  # facts and code, one block of rows and one of pictures
     assert "b" in page.tags  # the page's own, in the large view
     text = path.read_text("utf-8")
-    assert "<title>uadx: &lt;b&gt;parts&lt;/b&gt; $title α</title>" in text
+    assert "<title>uadx: &lt;b&gt;parts&lt;/b&gt; $title 缺陷</title>" in text
     assert "onerror=alert" not in re.sub(r"\\u003cimg src=x onerror=alert\(1\)\\u003e", "", text)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from uadx import __version__
-from uadx.images.naming import printable, without_password
+from uadx.images.naming import printable
 from uadx.pipeline.pipeline import Pipeline
 
 
@@ -38,7 +38,7 @@ def facts_of(pipeline: Pipeline, what: str, resumed: int, seconds: float) -> Fac
     manifest = inspector.bundle.manifest
     own = config.threshold is not None
     return Facts(
-        input=printable(without_password(what)),
+        input=printable(what),
         model=manifest.name,
         sha256=inspector.bundle.sha256,
         made_by=manifest.created_by,
