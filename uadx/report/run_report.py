@@ -93,7 +93,8 @@ def _frame(facts: Facts) -> tuple[bytes, bytes]:
     """What stands before the results and behind them."""
     here, service = files("uadx.report").joinpath("run_page"), files("uadx.serve").joinpath("page")
     style = "\n".join(
-        folder.joinpath(name).read_text("utf-8") for folder, name in ((service, "page.css"), (here, "page.css"))
+        folder.joinpath(name).read_text("utf-8")
+        for folder, name in ((service, "colours.css"), (service, "page.css"), (here, "page.css"))
     )
     # in one scope, so that one hash names them all
     script = service.joinpath("calibration.js").read_text("utf-8") + "".join(
