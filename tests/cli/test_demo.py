@@ -1,15 +1,12 @@
-"""`uadx demo`, whole: the table, the figures it must reach, the page in a real browser."""
+"""`uadx demo`, whole: the table, the figures it must reach, the report."""
 
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 
 import pytest
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = "--disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update"
+from unit.test_run_report import Scripts
 
 
 @pytest.fixture(scope="module")
@@ -71,30 +68,14 @@ def test_a_folder_with_files_of_ones_own_is_refused_and_left_as_it_was(uadx, tmp
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_the_last_line_is_the_page(shown, folder):
-    assert shown.splitlines()[-1] == f"look at it: {(folder / 'out' / 'index.html').as_uri()}"
+def test_the_last_line_is_the_report(shown, folder):
+    assert shown.splitlines()[-1] == f"look at it: {(folder / 'out' / 'results' / 'report.html').as_uri()}"
 
 
-def test_the_page_is_one_file_without_network(shown, folder):
-    text = (folder / "out" / "index.html").read_text("utf-8")
-    assert not re.search(r"""(src|href)\s*=\s*["'](?!data:)""", text)
-    assert "<script" not in text
-    assert text.count("<figure") == 130
-    assert len(text) < 6_000_000
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium or chrome is installed")
-def test_the_filter_of_the_page_hides_the_other_kinds_in_a_browser(shown, folder, tmp_path):
-    page = (folder / "out" / "index.html").read_text("utf-8")
-    probe = (
-        "<script>document.getElementById('k-hole').click();"
-        "document.title = [...document.querySelectorAll('figure')]"
-        ".filter(f => getComputedStyle(f).display !== 'none').length + ' shown';</script>"
-    )
-    (tmp_path / "probe.html").write_text(page + probe, "utf-8")
-    run = subprocess.run(
-        [str(CHROMIUM), "--headless", "--no-sandbox", *QUIET.split(), f"--user-data-dir={tmp_path / 'profile'}",
-         "--dump-dom", (tmp_path / "probe.html").as_uri()],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
-    assert "<title>15 shown</title>" in run.stdout
+def test_the_report_has_every_picture_in_a_file_of_a_few_megabytes(shown, folder):
+    path = folder / "out" / "results" / "report.html"
+    page = Scripts(path)
+    assert len(page.rows) == 130
+    assert all(page.pictures)
+    assert {found[0].split("/")[0] for found in page.rows} >= {"good", "hole", "stain"}
+    assert path.stat().st_size < 3_000_000

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-ALL_FORMATS = "jsonl,csv,json,overlay,heatmap,mask"
+ALL_FORMATS = "jsonl,csv,json,overlay,heatmap,mask,html"
 
 
 def lines(folder):
@@ -71,7 +71,7 @@ def test_every_format_mirrors_the_directories_of_the_input(uadx, parts, tmp_path
     uadx("run", "--input", parts, "--output", out, "--format", ALL_FORMATS)
     written = sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
     names = ["a.png", "b.png", "sub/a.png"]
-    expected = ["results.csv", "results.jsonl", "run.inputs", "run.json"]
+    expected = ["report.html", "results.csv", "results.jsonl", "run.inputs", "run.json"]
     expected += [f"json/{name}.json" for name in [*names, "sub/broken.png"]]
     expected += [f"overlay/{name}.jpg" for name in names]
     expected += [f"{kind}/{name}.png" for kind in ("heatmap", "mask") for name in names]
@@ -157,7 +157,7 @@ def test_no_recursive_stays_in_the_directory(uadx, parts, tmp_path):
     [
         (("--input", "nowhere"), "nowhere does not exist"),
         ((), "no --input is given"),
-        (("--input", ".", "--format", "jsonl,gif"), "'gif' is none of jsonl, csv, json, overlay, heatmap, mask"),
+        (("--input", ".", "--format", "jsonl,gif"), "'gif' is none of jsonl, csv, json, overlay, heatmap, mask, html"),
         (("--input", ".", "--batch-size", "0"), "0 is not in the range"),
         (("--input", ".", "--pipeline", "ocr"), "there is no pipeline 'ocr'"),
         (("--input", ".", "--pipeline", "nowhere.yaml"), "the pipeline file nowhere.yaml cannot be read"),

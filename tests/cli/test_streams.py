@@ -128,10 +128,10 @@ def test_a_run_that_was_broken_off_goes_on_where_it_was(uadx, write_video, tmp_p
     uadx("run", "--input", video, "--output", tmp_path / "whole")
     add = RunFolder.add
 
-    def broken_off(folder, result):
+    def broken_off(folder, *given):
         if folder.counts.images == 7:
             raise KeyboardInterrupt
-        add(folder, result)
+        add(folder, *given)
 
     with monkeypatch.context() as patched:
         patched.setattr(RunFolder, "add", broken_off)
@@ -369,8 +369,8 @@ def test_a_stream_that_breaks_off_and_comes_back_is_inspected_on(uadx, serve, tm
     server = serve()
     broken = []
 
-    def add_and_break(folder, result, add=RunFolder.add):
-        add(folder, result)
+    def add_and_break(folder, *given, add=RunFolder.add):
+        add(folder, *given)
         if not broken:
             broken.append(True)
             server.stop()
@@ -390,8 +390,8 @@ def test_a_stream_that_is_gone_for_good_ends_the_run_with_an_error_and_loses_not
     monkeypatch.setattr(live_module, "GIVEN_UP", 1.0)
     server = serve()
 
-    def add_and_stop(folder, result, add=RunFolder.add):
-        add(folder, result)
+    def add_and_stop(folder, *given, add=RunFolder.add):
+        add(folder, *given)
         if folder.counts.images == 1:
             server.stop()
 

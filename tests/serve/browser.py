@@ -52,10 +52,11 @@ def chromium(language="en-US"):
 
 
 class Page:
-    """The page of a server. Leaving it (`with`) checks that it complained of nothing and asked no other host."""
+    """The page of a server, or a file. Leaving it (`with`) checks that it complained of nothing and asked for nothing
+    elsewhere. own: how the addresses begin that it may ask for, where that is not url."""
 
-    def __init__(self, driver, url):
-        self.driver, self.url = driver, url
+    def __init__(self, driver, url, own=None):
+        self.driver, self.url, self.own = driver, url, own or url
         self.refused = ()  # statuses and failures that are meant to be in the browser's log
 
     def __enter__(self):
@@ -72,7 +73,7 @@ class Page:
             expected = [f"status of {one}" if isinstance(one, int) else one for one in self.refused]
             said = [entry["message"] for entry in self.driver.get_log("browser")]
             assert [text for text in said if not any(one in text for one in expected)] == []
-            own = (self.url, "blob:", "data:")
+            own = (self.own, "blob:", "data:")
             assert [url for url in self.requested() if not url.startswith(own)] == []
 
     def requested(self):

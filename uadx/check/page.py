@@ -16,6 +16,7 @@ from uadx.files import write_whole
 from uadx.images.decode import Limits, load
 from uadx.images.sources import expand
 from uadx.report.pictures import thumbnail
+from uadx.report.style import style
 
 SHOWN = 12
 """Groups of pictures of a finding."""
@@ -27,7 +28,7 @@ def write_page(path: Path, survey: Survey, found: Sequence[Finding]) -> None:
     """Write the page whole or not at all. Raises OutputError."""
     kinds = sorted({(image.part, image.kind) for image in survey.images}, key=lambda pair: (pair[0] != "train", pair))
     text = Template(files("uadx.check").joinpath("page.html").read_text("utf-8")).substitute(
-        style=files("uadx.report").joinpath("style.css").read_text("utf-8"),
+        style=style(),
         data=escape(str(survey.data)),
         verdict=escape(verdict(found)),
         facts=escape(f"{len(survey.images)} images read, {len(survey.unread)} not · uadx {__version__}"),

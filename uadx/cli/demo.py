@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     help="Folder for the images and results.",
 )
 @click.option("--device", "-d", metavar="DEVICE", help="cpu, openvino:CPU, onnxruntime:CPUExecutionProvider, ...")
-@click.option("--quiet", "-q", is_flag=True, help="Print the path of the page only.")
+@click.option("--quiet", "-q", is_flag=True, help="Print the path of the report only.")
 def command(output: Path, device: str | None, quiet: bool) -> None:
-    """Make pictures of a woven metal mesh, good and damaged; inspect them; write a page to look at.
+    """Make pictures of a woven metal mesh, good and damaged; inspect them; write a report to look at.
 
     The pictures are drawn by uadx itself; the model that ships with uadx was trained on other good ones.
     """
@@ -37,9 +37,9 @@ def command(output: Path, device: str | None, quiet: bool) -> None:
         outcome = demo(output, device, lambda: advance(next(count)))
     if outcome.rate is None:
         click.echo(f"SIMULATED: no hardware has run this, but {outcome.device}", err=True)
-    page = outcome.page.resolve()
+    report = outcome.report.resolve()
     if quiet:
-        click.echo(page)
+        click.echo(report)
         return
     click.echo(f"{'kind':<16}{'images':>7}{'NG':>5}{'AUROC':>8}{'AUPRO':>8}")
     for figures in (*outcome.evaluation.kinds, outcome.evaluation.total):
@@ -47,7 +47,7 @@ def command(output: Path, device: str | None, quiet: bool) -> None:
     click.echo(_false_alarms(outcome))
     rate = "" if outcome.rate is None else f"at {outcome.rate:.0f} img/s "
     click.echo(f"{outcome.seconds:.1f} s in all, inspected {rate}on {outcome.device}")
-    click.echo(f"look at it: {page.as_uri()}")
+    click.echo(f"look at it: {report.as_uri()}")
 
 
 def _false_alarms(outcome: Outcome) -> str:

@@ -69,6 +69,8 @@ class Report:
         )
         if summary.skipped:
             click.echo(f"{counted(summary.skipped, 'file')} left out: no image by its name; a glob takes any name")
+        if summary.report is not None:
+            click.echo(f"look at it: {summary.report.resolve().as_uri()}")
 
 
 def _mostly_ng(counts: Counts) -> str | None:

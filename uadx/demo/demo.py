@@ -9,7 +9,6 @@ from pathlib import Path
 
 from uadx.bundle.reader import DEFAULT
 from uadx.demo.dataset import write_product
-from uadx.demo.page import Page
 from uadx.errors import OutputError, UsageError
 from uadx.evaluation.evaluate import Evaluation, evaluate
 from uadx.files import TEMPORARY, write_whole
@@ -18,21 +17,21 @@ from uadx.output.runner import run
 from uadx.pipeline import create_pipeline
 from uadx.result import Result
 
-FORMATS = ("jsonl", "csv", "overlay")
+FORMATS = ("jsonl", "csv", "overlay", "html")
 MARK = ".uadx-demo"
 """An empty file by which a folder is known as a demo's, a killed one's too."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the demo found, where its page is, and how long it took.
+    """What the demo found, where its report is, and how long it took.
 
     fpr: the false-alarm rate of the threshold used; seconds: all in all; rate: img/s of the run, None for a
     simulator.
     """
 
     evaluation: Evaluation
-    page: Path
+    report: Path
     device: str
     fpr: float
     seconds: float
@@ -40,7 +39,7 @@ class Outcome:
 
 
 def demo(output: Path, device: str | None, on_image: Callable[[], None]) -> Outcome:
-    """Write output/product (images in MVTec layout), output/results and output/index.html.
+    """Write output/product (images in MVTec layout) and output/results, a run with its report.
 
     on_image is called once for each image made and once for each inspected. Raises UsageError where output holds
     other things than an earlier demo.
@@ -51,12 +50,10 @@ def demo(output: Path, device: str | None, on_image: Callable[[], None]) -> Outc
     drawn = set(write_product(product, train_good=0, on_image=on_image))
     results: list[Result] = []
     with create_pipeline(device=device, model=DEFAULT) as pipeline:
-        page = Page(pipeline)
 
         def seen(result: Result) -> None:
             results.append(result)
-            page.add(result)
-            result.release()  # the page holds a thumbnail; a list of whole pictures would grow with the run
+            result.release()  # the report has a thumbnail; a list of whole pictures would grow with the run
             on_image()
 
         test = product / "test"
@@ -64,11 +61,11 @@ def demo(output: Path, device: str | None, on_image: Callable[[], None]) -> Outc
         summary = run(pipeline, sources, output / "results", FORMATS, what=str(test), on_result=seen)
         evaluation = evaluate(results, product / "ground_truth")
         seconds = time.perf_counter() - start
-        path = page.write(output / "index.html", evaluation, seconds)
+        assert summary.report is not None
         opened = pipeline.inspector.opened
         fpr = pipeline.bundle.manifest.default_fpr
         rate = None if opened.simulated else summary.rate
-        return Outcome(evaluation, path, opened.label, fpr, seconds, rate)
+        return Outcome(evaluation, summary.report, opened.label, fpr, seconds, rate)
 
 
 def _claim(output: Path) -> None:

@@ -19,6 +19,7 @@ from uadx.files import write_whole
 from uadx.pipeline import Pipeline
 from uadx.report.charts import Curve, curves, histogram
 from uadx.report.pictures import figure
+from uadx.report.style import style
 
 
 def write_page(path: Path, pipeline: Pipeline, data: Path, evaluation: Evaluation, worst: Worst) -> None:
@@ -32,7 +33,7 @@ def write_page(path: Path, pipeline: Pipeline, data: Path, evaluation: Evaluatio
     good = evaluation.scores[GOOD]
     defective = [score for kind, scores in evaluation.scores.items() if kind != GOOD for score in scores]
     text = Template(files("uadx.evaluation").joinpath("page.html").read_text("utf-8")).substitute(
-        style=files("uadx.report").joinpath("style.css").read_text("utf-8"),
+        style=style(),
         model=escape(manifest.name),
         data=escape(str(data)),
         facts=escape(facts),
@@ -92,11 +93,11 @@ def _curves(good: list[float], defective: list[float], defects: Defects | None) 
     if good and defective:
         lines["images"] = Curve("var(--ng)", *_roc(np.array(good), np.array(defective)))
     if defects is not None:
-        lines["pixels"] = Curve("var(--blue)", *_from_zero(defects.roc))
+        lines["pixels"] = Curve("var(--accent)", *_from_zero(defects.roc))
     if lines:
         charts.append(curves(lines, "false-positive rate", "share found (ROC)"))
     if defects is not None:
-        overlap = {"overlap with a defect": Curve("var(--blue)", *_from_zero(defects.pro))}
+        overlap = {"overlap with a defect": Curve("var(--accent)", *_from_zero(defects.pro))}
         charts.append(curves(overlap, "false-positive rate of pixels", "mean overlap (PRO)", 0.3))
         charts.append(curves(overlap, "false-positive rate of pixels", "mean overlap (PRO)", 0.05))
     return "\n".join(charts) or "<p>Curves need good and defective images.</p>"

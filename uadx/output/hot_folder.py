@@ -10,6 +10,7 @@ from uadx.errors import UsageError
 from uadx.images.sources import Source
 from uadx.output.run_folder import RunFolder
 from uadx.output.stamps import stamp
+from uadx.output.thumbnails import Thumbnails
 
 
 class HotRunFolder(RunFolder):
@@ -40,3 +41,6 @@ class HotRunFolder(RunFolder):
             if found not in before:
                 self._stamps_ahead.append(found)
                 yield source
+
+    def _let_go(self, thumbnails: Thumbnails) -> None:
+        thumbnails.close()  # the next run's report shows these results, too

@@ -60,11 +60,18 @@ def write_files(result: Result, root: Path, formats: Collection[str]) -> None:
         write_whole(_place(root / "json", result, ".json"), _json(result))
     if result.error is not None:
         return
-    for name, (draw, suffix) in _PICTURES.items():
+    for name, (draw, _) in _PICTURES.items():
         if name in formats:
-            if suffix == ".jpg" and max(result["image_size"]) > JPEG_LIMIT:
-                suffix = ".png"
-            write_whole(_place(root / name, result, suffix), encode_image(draw(result), suffix))
+            path = root / place_of(name, result)
+            write_whole(path, encode_image(draw(result), path.suffix))
+
+
+def place_of(name: str, result: Result) -> Path:
+    """Where a picture of a result goes, relative to the folder of the run. name: a format that is a picture."""
+    _, suffix = _PICTURES[name]
+    if suffix == ".jpg" and max(result["image_size"]) > JPEG_LIMIT:
+        suffix = ".png"
+    return _place(Path(name), result, suffix)
 
 
 def _place(folder: Path, result: Result, suffix: str) -> Path:

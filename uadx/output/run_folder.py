@@ -23,7 +23,13 @@ from uadx.output.pictures import to_json
 from uadx.output.record import RECORD
 from uadx.output.stamps import Stamps, stamp
 from uadx.output.table import csv_table
+from uadx.output.thumbnails import NAME as THUMBNAILS
+from uadx.output.thumbnails import Thumbnails
+from uadx.report.facts import Facts
+from uadx.report.run_report import write_report
 from uadx.result import Result
+
+REPORT = "report.html"
 
 _DIFFERENCES = {
     "recursive": "depth of search",
@@ -71,6 +77,7 @@ class RunFolder:
             self._stamps.keep(self.resumed)
             if not self.finished:
                 self._file = self._open(append=self.resumed > 0)
+                self._thumbnails = Thumbnails(root, self.resumed) if "html" in formats else None
         except BaseException:
             self._stamps.close()
             raise
@@ -135,7 +142,7 @@ class RunFolder:
         try:
             self._write_record()
             if not append:  # or a kill would leave an older run's results looking like this one's
-                for name in ("results.jsonl", "results.csv"):
+                for name in ("results.jsonl", "results.csv", REPORT, THUMBNAILS):
                     (self.root / name).unlink(missing_ok=True)
             return open(self.journal, "ab" if append else "wb")
         except OSError as error:
@@ -174,11 +181,13 @@ class RunFolder:
             f"the input has changed since the run in {self.root}: {where}", hint="start anew, without --resume"
         )
 
-    def add(self, result: Result) -> None:
-        """Write one line; the result's pictures are on disk by now."""
+    def add(self, result: Result, thumbnail: bytes = b"") -> None:
+        """Write one line; the result's pictures are on disk by now. thumbnail: its line in `run.thumbnails`."""
         fields = result.json
         try:
             self._stamps.add(self._stamps_ahead.popleft())
+            if self._thumbnails is not None:
+                self._thumbnails.add(thumbnail)
             self._file.write(to_json(fields) + b"\n")
             self._file.flush()
         except OSError as error:
@@ -189,19 +198,26 @@ class RunFolder:
             ) from error
         self.counts.add(fields)
 
-    def finish(self) -> None:
-        """Turn the journal into the finished files."""
+    def finish(self, facts: Facts) -> None:
+        """Turn the journal into the finished files. facts: what the report says of the run beside its results."""
         self._file.close()
         if "csv" in self.formats:
             with csv_table(self.root / "results.csv") as add:
                 for fields in self._read_journal():
                     add(fields)
+        if self._thumbnails is not None:
+            write_report(self.root / REPORT, self._read_journal, self._thumbnails.read, facts)
         if "jsonl" in self.formats:
             os.replace(self.journal, self.root / "results.jsonl")
         else:
             self.journal.unlink()
         self.finished = True
         self._write_record()
+        if self._thumbnails is not None:
+            self._let_go(self._thumbnails)
+
+    def _let_go(self, thumbnails: Thumbnails) -> None:
+        thumbnails.remove()
 
     def __enter__(self) -> RunFolder:
         return self
@@ -211,4 +227,6 @@ class RunFolder:
     ) -> None:
         if not self.finished:
             self._file.close()
+            if self._thumbnails is not None:
+                self._thumbnails.close()
         self._stamps.close()

@@ -13,9 +13,11 @@ from pathlib import Path
 from uadx.images.capture import prepare_opencv
 from uadx.images.sources import Source, Sources
 from uadx.output.pictures import write_files
-from uadx.output.run_folder import Counts, RunFolder
+from uadx.output.run_folder import REPORT, Counts, RunFolder
+from uadx.output.thumbnails import thumbnail_line
 from uadx.pipeline.pipeline import Pipeline
 from uadx.pipeline.stream import staged
+from uadx.report.facts import facts_of
 from uadx.result import Result
 
 
@@ -23,13 +25,15 @@ from uadx.result import Result
 class Summary:
     """What a run did. resumed: results that were there already; seconds: for the others.
 
-    skipped: files of directories that were no images by their names.
+    skipped: files of directories that were no images by their names. report: the page to look at, where one was asked
+    for.
     """
 
     counts: Counts
     resumed: int
     seconds: float
     skipped: int = 0
+    report: Path | None = None
 
     @property
     def rate(self) -> float:
@@ -60,12 +64,12 @@ def run(
     start = time.perf_counter()
     identity = {"input": what, "recursive": recursive, "formats": sorted(formats), **inspector.identity}
 
-    def draw(result: Result) -> Future[Result]:
+    def draw(result: Result) -> Future[tuple[Result, bytes]]:
         return inspector.pool.submit(_with_files, result)
 
-    def _with_files(result: Result) -> Result:
+    def _with_files(result: Result) -> tuple[Result, bytes]:
         write_files(result, root, formats)
-        return result
+        return result, thumbnail_line(result, formats) if "html" in formats else b""
 
     with open_folder(root, formats, identity, resume=resume) as folder:
         remaining = folder.remaining(sources)
@@ -74,9 +78,11 @@ def run(
         else:
             results = inspector.inspect(remaining, inspector.thresholds, inspector.batch_size)
             with closing(staged(results, draw, inspector.workers + 1)) as drawn:
-                for result in drawn:
-                    folder.add(result)
+                for result, thumbnail in drawn:
+                    folder.add(result, thumbnail)
                     on_result(result)
-            folder.finish()
+            folder.finish(facts_of(pipeline, what, folder.resumed, time.perf_counter() - start))
         seconds = time.perf_counter() - start
-        return Summary(folder.counts, folder.resumed, seconds, sources.skipped if isinstance(sources, Sources) else 0)
+        skipped = sources.skipped if isinstance(sources, Sources) else 0
+        report = root / REPORT if "html" in formats else None
+        return Summary(folder.counts, folder.resumed, seconds, skipped, report)

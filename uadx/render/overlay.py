@@ -45,16 +45,23 @@ def overlay(
     What lies well below the threshold is left as it is. An anomalous image has its regions, where the map is above
     region_threshold, outlined. note: a line to write below verdict and score.
     """
-    picture = _heated(image, levels(anomaly_map, threshold))
     region = mask(anomaly_map, region_threshold, is_anomaly)
-    if is_anomaly:
-        _outline(picture, region)
+    picture = marked(image, anomaly_map, region, threshold)
     colour = NG_COLOUR if is_anomaly else OK_COLOUR
     if min(picture.shape[:2]) < SMALLEST_WITH_TEXT:
         _border(picture, colour)
     else:
         verdict = f"{'NG' if is_anomaly else 'OK'}  {score:.3g} / {threshold:.3g}"
         _plate(picture, [verdict, note] if note else [verdict], colour, region)
+    return picture
+
+
+def marked(
+    image: NDArray[np.uint8], anomaly_map: NDArray[np.float32], region: NDArray[np.uint8], threshold: float
+) -> NDArray[np.uint8]:
+    """The same without words: a new picture with the heat and the outlines of the region, a mask [H, W]."""
+    picture = _heated(image, levels(anomaly_map, threshold))
+    _outline(picture, region)
     return picture
 
 

@@ -1,1 +1,1 @@
-"""Parts that pages are made of: charts as SVG, pictures as data URLs. No script, no network."""
+"""What pages are made of: charts as SVG, pictures as data URLs, and the report of a run. No network."""

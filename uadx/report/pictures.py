@@ -26,11 +26,11 @@ def thumbnail(picture: NDArray[np.uint8], longer_side: int) -> str:
     return f"data:image/jpeg;base64,{data}"
 
 
-def figure(picture: str, label: str, score: float, is_anomaly: bool, group: str = "") -> str:
-    """A picture, given as a data URL, framed and captioned by its verdict. group: a further CSS class."""
+def figure(picture: str, label: str, score: float, is_anomaly: bool) -> str:
+    """A picture, given as a data URL, framed and captioned by its verdict."""
     verdict = "NG" if is_anomaly else "OK"
     return (
-        f'<figure class="{" ".join(filter(None, (verdict.lower(), escape(group))))}">'
+        f'<figure class="{verdict.lower()}">'
         f'<img src="{picture}" alt="{escape(label)}: {verdict}" loading="lazy">'
         f"<figcaption><span>{escape(label)}</span><b>{verdict} {score:.2f}</b></figcaption></figure>"
     )
