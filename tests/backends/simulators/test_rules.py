@@ -119,7 +119,7 @@ def test_it_never_claims_a_speed(uadx, parts, tmp_path):
     done = uadx("demo", "--device", "kunlun-sim:0", "--output", tmp_path / "demo")
     assert "img/s" not in done.out + done.err
     assert "kunlun-sim:0 (f32, SIMULATED)" in done.out
-    assert "kunlun-sim:0 (f32, SIMULATED)" in (tmp_path / "demo" / "index.html").read_text()
+    assert "kunlun-sim:0 (f32, SIMULATED)" in (tmp_path / "demo" / "report.html").read_text()
 
 
 def test_verdicts_are_those_of_the_processor_within_what_the_precision_may_differ_by(product, uadx, tmp_path):
