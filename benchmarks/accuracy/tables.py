@@ -63,9 +63,8 @@ def recipes(found: list[Row]) -> None:
 def variants(found: list[Row]) -> None:
     """Changes to a recipe, one at a time, in short trainings: what they change beside the recipe without them, with the
     same seed, which draws the same images. The recipe's own figures are as they are, those of the authors' too."""
-    for base, short in SHORT.items():
-        own = [row for row in found if row["scoring"] in (OWN, PAPER) and _among(row, base)]
-        _changes(base, [row for row in own if row["images"] == short["images"]])
+    for base in SHORT:
+        _changes(base, [row for row in found if row["scoring"] in (OWN, PAPER) and _among(row, base)])
 
 
 def _among(row: Row, base: str) -> bool:

@@ -150,6 +150,7 @@ CHANGES = {
     "hardest": Change("loss of the hardest 2 %", {"hard_fraction": 0.02}),
     "falling": Change("falling rate", trainer=FallingRate),
     "last": Change("no averaging of weights", {"averaging": 0.0}),
+    "longer": Change("weights averaged over four times as many steps", {"averaging": 0.995}),
     "batch16": Change("batches of 16", {"batch_size": 16}),
     "batch4": Change("batches of 4", {"batch_size": 4}),
     "rate1": Change("rate of .001", {"learning_rate": 1e-3}),

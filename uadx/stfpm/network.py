@@ -78,17 +78,18 @@ class Trunk(nn.Module):
 
 
 class Student(nn.Module):
-    """The teacher's stem [N, 64, H/4, W/4] -> features of the same shapes as the teacher's."""
+    """The teacher's stem [N, 64, H/4, W/4] -> features of the same shapes as the teacher's, by levels with heads."""
 
-    def __init__(self) -> None:
+    def __init__(self, levels: tuple[Level, ...] = STUDENT) -> None:
         super().__init__()
-        for level in STUDENT:
+        self.levels = levels
+        for level in levels:
             self.add_module(level.name, _blocks(level))
         _begin(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         features = []
-        for level in STUDENT:
+        for level in self.levels:
             *blocks, head = self.get_submodule(level.name).children()
             for block in blocks:
                 x = block(x)
@@ -97,7 +98,7 @@ class Student(nn.Module):
 
     def folded(self) -> Weights:
         """The weights with batch norms folded, as the exported graph takes them."""
-        return fold(_arrays(self), STUDENT)
+        return fold(_arrays(self), self.levels)
 
 
 def _blocks(level: Level) -> nn.Sequential:

@@ -117,7 +117,7 @@ class Trainer:
         trunk.load(unfold(teacher))
         self._place(trunk)
         self.teacher = TeacherFeatures(trunk, images, self.device, self.autocast)
-        self.student = Student().train()
+        self.student = self.make_student().train()
         self._place(self.student)
         self.average = copy.deepcopy(self.student).eval().requires_grad_(False)
         self.epoch = 0
@@ -127,6 +127,10 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(
             self.student.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
+
+    def make_student(self) -> Student:
+        """A student that has learnt nothing."""
+        return Student()
 
     def _place(self, network: nn.Module) -> None:
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

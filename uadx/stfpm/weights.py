@@ -3,9 +3,8 @@
 The teacher is the ResNet-18 trunk, conv1 to layer3, with torchvision's parameter names, so that any ResNet-18 state
 dict is a teacher. The student is smaller: it begins behind the teacher's own first convolution, its blocks have half
 the teacher's channels, and a 1x1 convolution, its *head*, brings each level to the teacher's. It finds as much for a
-quarter of the work (docs/accuracy.md). In a *folded* network each batch norm is merged into
-the convolution before it; only folded weights travel in a bundle (vendor compilers like it, and the graph has no other
-home for them).
+quarter of the work (docs/accuracy.md). In a *folded* network each batch norm is merged into the convolution before it;
+only folded weights travel in a bundle (vendor compilers like it, and the graph has no other home for them).
 """
 
 from __future__ import annotations
@@ -74,19 +73,20 @@ def _block(at: str, inputs: int, outputs: int, stride: int) -> Block:
     )
 
 
-def _levels(share: int) -> Iterator[Level]:
-    """A network of one share-th of the channels."""
+def levels(share: int, blocks: int = 2) -> Iterator[Level]:
+    """A network of one share-th of the teacher's channels, and so many blocks a level."""
     inputs = STEM.outputs
     for name, channels in zip(LEVELS, CHANNELS, strict=True):
         outputs = channels // share
         first = _block(f"{name}.0", inputs, outputs, 1 if name == "layer1" else 2)
+        rest = (_block(f"{name}.{number}", outputs, outputs, 1) for number in range(1, blocks))
         head = Conv(f"{name}.head", None, outputs, channels, 1, 1) if outputs != channels else None
-        yield Level(name, (first, _block(f"{name}.1", outputs, outputs, 1)), head)
+        yield Level(name, (first, *rest), head)
         inputs = outputs
 
 
-TEACHER = tuple(_levels(1))
-STUDENT = tuple(_levels(2))
+TEACHER = tuple(levels(1))
+STUDENT = tuple(levels(2))
 
 
 def convolutions(network: tuple[Level, ...]) -> Iterator[Conv]:
