@@ -18,8 +18,11 @@ NEEDS_TORCH = {"train.md", "tiles.md"}
 
 @pytest.fixture
 def folder(product, tmp_path, monkeypatch):
-    """A folder with `parts/` in MVTec layout, `photos_to_inspect/`, the video `line.mp4` and a cache of its own."""
+    """A folder with `parts/` in MVTec layout, `products/` that holds it, `photos_to_inspect/`, the video `line.mp4` and
+    a cache of its own."""
     (tmp_path / "parts").symlink_to(product)
+    (tmp_path / "products").mkdir()
+    (tmp_path / "products" / "mesh").symlink_to(product)
     (tmp_path / "photos_to_inspect").symlink_to(product / "test" / "good")
     pictures = [cv2.imread(str(path)) for path in sorted(product.glob("test/*/*.png"))]
     height, width = pictures[0].shape[:2]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
 from uadx.cli import options
-from uadx.errors import UnavailableError, UsageError
+from uadx.errors import EXIT_INPUTS_FAILED, UnavailableError, UsageError
 
 
 @click.command()
@@ -17,7 +18,7 @@ from uadx.errors import UnavailableError, UsageError
     "--data",
     required=True,
     type=click.Path(path_type=Path),
-    help="A folder of good images, or MVTec layout (DIR/train/good).",
+    help="A folder of good images, or MVTec layout (DIR/train/good); with --each a folder of such.",
 )
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Bundle directory, or a .zip.")
 @click.option("--epochs", type=click.IntRange(1), help="Default: enough to show 12,800 images, at most 50.")
@@ -35,7 +36,8 @@ from uadx.errors import UnavailableError, UsageError
     show_default=True,
     help="default, torchvision (ImageNet, 47 MB, fetched once) or a file of ResNet-18 weights.",
 )
-@click.option("--device", default="cpu", show_default=True, help="cpu, or gpu:N.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, or gpu:N; with --each also several: gpu:0,1.")
+@click.option("--each", is_flag=True, help="One bundle for each folder of --data, OUTPUT/NAME; what is there is kept.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 def command(
     data: Path,
@@ -47,20 +49,27 @@ def command(
     seed: int,
     teacher: str,
     device: str,
+    each: bool,
     quiet: bool,
-) -> None:
+) -> int:
     """Train a model bundle on good images only and calibrate its threshold on a held-out fifth of them.
 
     A training that was killed goes on where it stopped when the same command is given again.
 
     Exit codes: 0 done; 1 the bundle could not be written; 2 usage; 4 package, device or teacher not there; 5 teacher's
-    file.
+    file; 8 with --each, some could not be trained.
     """
     from uadx.images.framing import chosen_tiling
     from uadx.train.dataset import good_folder
 
     size = None if image_size is None else _size(image_size)
     tiling = chosen_tiling(tile, overlap)
+    if each:
+        given = {
+            "--epochs": epochs, "--image-size": image_size, "--tile": tile, "--overlap": overlap, "--seed": seed,
+            "--teacher": teacher,
+        }  # fmt: skip
+        return _each(data, output, device, given, quiet)
     good_folder(data)  # a mistake in an argument is worth knowing before gigabytes are installed
     _check_packages()
     from uadx.cli.progress import shown_warnings
@@ -81,6 +90,45 @@ def command(
         what = f"trained on {training.images} good images, calibrated on {len(training.held_out)} held out"
         for line in certified(manifest, what, output, HELD_OUT):
             click.echo(line)
+    return 0
+
+
+def _each(data: Path, output: Path, device: str, given: Mapping[str, object], quiet: bool) -> int:
+    from uadx.train.each import find_products
+
+    products = find_products(data, output)
+    _check_packages()
+    from uadx.cli.products_table import products_table
+    from uadx.cli.progress import shown_progress
+    from uadx.train.build import torch_device
+    from uadx.train.each import train_each
+
+    devices = _devices(device)
+    for one in devices:
+        torch_device(one)
+    options = [str(part) for option, value in given.items() if value is not None for part in (option, value)]
+    outcomes = []
+    try:
+        with shown_progress("training", quiet) as advance:
+            advance(0, len(products))
+            for outcome in train_each(products, options, devices):
+                outcomes.append(outcome)
+                advance(len(outcomes), len(products), outcome.product.name)
+                if outcome.error is not None:
+                    click.echo(f"error: {outcome.product.name}: {outcome.error}", err=True)
+    except KeyboardInterrupt:
+        click.echo("the same command keeps what is done and goes on with the rest", err=True)
+        raise
+    if not quiet:
+        for line in products_table(outcomes):
+            click.echo(line)
+    return EXIT_INPUTS_FAILED if any(outcome.manifest is None for outcome in outcomes) else 0
+
+
+def _devices(text: str) -> list[str]:
+    """`gpu:0,1` is two, as everywhere."""
+    kind, _, indices = text.partition(":")
+    return [f"{kind}:{index}" for index in indices.split(",")] if indices else [text]
 
 
 def _check_packages() -> None:

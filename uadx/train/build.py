@@ -72,7 +72,7 @@ def train(options: TrainOptions, progress: Progress) -> Manifest:
     options = replace(options, output=options.output.resolve())
     check_replaceable(options.output)
     folder = good_folder(options.data)
-    device = _torch_device(options.device)
+    device = torch_device(options.device)
     teacher = load_teacher(options.teacher, progress.fetching)
     work = options.output.with_name(f"{options.output.name}.training")
     with _alone_in(work):
@@ -182,7 +182,8 @@ def golden_vectors(model: bytes, images: NDArray[np.uint8], seed: int) -> dict[s
     return {"image": inputs, **{name: value.astype(np.float32) for name, value in maps.items()}}
 
 
-def _torch_device(device: str) -> str:
+def torch_device(device: str) -> str:
+    """As torch calls it. Raises UnavailableError for a card that is not there, UsageError for what is no device."""
     import torch
 
     kind, _, index = device.partition(":")
