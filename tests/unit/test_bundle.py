@@ -4,10 +4,11 @@ import contextlib
 import json
 import zipfile
 
+import msgspec
 import numpy as np
 import pytest
 
-from uadx.bundle.manifest import SCHEMA, Input, Manifest, Teacher, Training
+from uadx.bundle.manifest import SCHEMA, Input, Manifest, Teacher, Training, encode
 from uadx.bundle.reader import open_bundle
 from uadx.bundle.writer import write_bundle
 from uadx.errors import BundleError, UsageError
@@ -18,6 +19,7 @@ GOLDEN = {
     "image": np.zeros((1, 32, 32, 3), np.uint8),
     **{f"level{n}": np.full((1, 16 >> n, 16 >> n), n, np.float32) for n in (1, 2, 3)},
 }
+CHANGED = "it was changed since it was written: its seal is another (--threshold and --fpr need no change)"
 
 
 def manifest(**changes):
@@ -44,10 +46,14 @@ def bundle(tmp_path):
 
 
 def edit(bundle, change):
+    """Change the manifest and seal it again, as somebody who means harm would."""
     path = bundle / "manifest.json"
     content = json.loads(path.read_text())
     change(content)
-    path.write_text(json.dumps(content))
+    try:
+        path.write_bytes(encode(msgspec.convert(content, Manifest)))
+    except msgspec.ValidationError:
+        path.write_text(json.dumps(content))
 
 
 def refused(path):
@@ -135,7 +141,10 @@ def test_a_missing_file_is_named(bundle):
         (lambda m: m["scoring"]["levels"].pop("level2"), "`scoring.levels` must be level1, level2 and level3"),
         (lambda m: m["scoring"]["levels"]["level2"].update(high=0.1), "`high` must be above `low`"),
         (lambda m: m["scoring"]["levels"]["level2"].update(weight=-0.5), "no `weight` may be below 0"),
-        (lambda m: m.update(schema=2), "it has schema 2, this uadx reads schema 1"),
+        (lambda m: m["scoring"].update(top_fraction=1.5), "<= 1.0 - at `$.scoring.top_fraction`"),
+        (lambda m: m["scoring"].update(top_fraction=0), "> 0.0 - at `$.scoring.top_fraction`"),
+        (lambda m: m["scoring"].update(smoothing=-1), ">= 0.0 - at `$.scoring.smoothing`"),
+        (lambda m: m.update(schema=1), "it has schema 1, this uadx reads schema 2"),
         (lambda m: m["files"].update({"stfpm.onnx": "abc"}), "at `$.files[...]`"),
     ],
 )
@@ -144,6 +153,43 @@ def test_a_wrong_field_is_named_by_its_path(bundle, change, words):
     error = refused(bundle)
     assert error.message == f"{bundle}: manifest.json is not valid"
     assert words in error.cause_text
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"0.7", b"0.9"),  # the highest calibration score, and so the threshold
+        (b"0.7", b"0.70"),
+        (b'"top_fraction": 0.03', b'"top_fraction": 0.02'),
+        (b'"low": 0.1', b'"low": 0.11'),
+        (b'"name": "part"', b'"name": "tool"'),
+    ],
+)
+def test_a_manifest_that_was_changed_by_a_digit_is_refused(bundle, before, after):
+    path = bundle / "manifest.json"
+    content = path.read_bytes()
+    assert before in content
+    path.write_bytes(content.replace(before, after, 1))
+    error = refused(bundle)
+    assert error.message == f"{bundle}: manifest.json is not valid"
+    assert error.cause_text == CHANGED
+    assert error.hint == "copy the bundle again from where it was made, or train it anew: uadx train"
+
+
+def test_any_damaged_byte_of_the_manifest_is_noticed(bundle):
+    path = bundle / "manifest.json"
+    content = path.read_bytes()
+    for at in range(0, len(content), 3):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        refused(bundle)
+
+
+def test_a_manifest_without_a_seal_is_refused(bundle):
+    path = bundle / "manifest.json"
+    content = json.loads(path.read_text())
+    del content["seal"]
+    path.write_text(json.dumps(content))
+    assert refused(bundle).cause_text == CHANGED
 
 
 @pytest.mark.parametrize("name", ["../escape.bin", "/etc/hostname", "C:\\x", "a/../../b"])

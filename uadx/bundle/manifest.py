@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Literal
 
 import msgspec
@@ -11,8 +12,11 @@ from uadx.images.framing import Framing, Tiling
 from uadx.images.preprocess import Fit
 from uadx.scoring.fusion import FUSIONS, Scoring
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised when an older uadx could misread a newer bundle."""
+
+UNSEALED = "0" * 64
+"""What stands in place of the seal where the seal is computed."""
 
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Positive = Annotated[int, Meta(ge=1)]
@@ -118,7 +122,8 @@ class Variant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole of manifest.json.
 
-    calibration: for each fusion the image scores of the held-out good images, in ascending order; every threshold
+    seal: sha256 of manifest.json with zeros in place of these digits, so that a damaged threshold is no threshold; filled
+    in by `encode`, checked by `decode`. calibration: for each fusion the image scores of the held-out good images, in ascending order; every threshold
     and p-value derives from them. pixel_calibration: the highest value of each one's anomaly map, likewise.
     base_levels: for each fusion the lowest and highest base level of their maps (see uadx.scoring.familiarity).
     most_windows: the most windows that one of them has, where images are cut into tiles. default_fpr: the false-alarm
@@ -128,6 +133,7 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
 
     schema: int
+    seal: Sha256 = UNSEALED
     name: str
     created_by: str
     input: Input
@@ -160,7 +166,8 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def decode(data: bytes) -> Manifest:
-    """Read manifest.json. Raises msgspec.MsgspecError with the path of the wrong field; ValueError for the schema."""
+    """Read manifest.json. Raises msgspec.MsgspecError with the path of the wrong field; ValueError for the schema, for
+    fields that do not fit each other, and where anything was changed since it was written."""
     head = msgspec.json.decode(data, type=_Head)
     if head.schema != SCHEMA:
         raise ValueError(f"it has schema {head.schema}, this uadx reads schema {SCHEMA}")
@@ -172,6 +179,10 @@ def decode(data: bytes) -> Manifest:
             if variant.own.golden not in variant.files:
                 raise ValueError(f"`variants`: `files` does not list {variant.own.golden}")
             calibrated_as(manifest, variant.own)
+    if _seal(data.replace(manifest.seal.encode(), UNSEALED.encode(), 1)) != manifest.seal:
+        raise ValueError(
+            "it was changed since it was written: its seal is another (--threshold and --fpr need no change)"
+        )
     return manifest
 
 
@@ -182,8 +193,14 @@ def calibrated_as(manifest: Manifest, own: Own) -> Manifest:
 
 
 def encode(manifest: Manifest) -> bytes:
-    """manifest.json, indented for people, the same bytes for the same content."""
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+    """manifest.json, sealed, indented for people, the same bytes for the same content."""
+    unsealed = msgspec.structs.replace(manifest, seal=UNSEALED)
+    data = msgspec.json.format(msgspec.json.encode(unsealed), indent=2) + b"\n"
+    return data.replace(UNSEALED.encode(), _seal(data).encode(), 1)
+
+
+def _seal(unsealed: bytes) -> str:
+    return hashlib.sha256(unsealed).hexdigest()
 
 
 class _Head(Struct):

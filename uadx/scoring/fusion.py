@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import cv2
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 Fusion: TypeAlias = Literal["quantile", "product"]
@@ -39,8 +40,8 @@ class Scoring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     levels: dict[str, LevelScale]
-    smoothing: float = 1.0
-    top_fraction: float = 0.03
+    smoothing: Annotated[float, Meta(ge=0, le=64)] = 1.0
+    top_fraction: Annotated[float, Meta(gt=0, le=1)] = 0.03
 
 
 def fuse_quantile(maps: Maps, scoring: Scoring) -> NDArray[np.float32]:
