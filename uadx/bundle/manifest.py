@@ -15,6 +15,8 @@ from uadx.scoring.fusion import FUSIONS, Scoring
 SCHEMA = 2
 """Raised when an older uadx could misread a newer bundle."""
 
+CHANGED = "it was changed since it was written: its seal is another (--threshold and --fpr need no change)"
+
 UNSEALED = "0" * 64
 """What stands in place of the seal where the seal is computed."""
 
@@ -122,8 +124,8 @@ class Variant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole of manifest.json.
 
-    seal: sha256 of manifest.json with zeros in place of these digits, so that a damaged threshold is no threshold; filled
-    in by `encode`, checked by `decode`. calibration: for each fusion the image scores of the held-out good images, in ascending order; every threshold
+    seal: sha256 of manifest.json with zeros in place of its own digits; filled in by `encode`, checked by `decode`.
+    calibration: for each fusion the image scores of the held-out good images, in ascending order; every threshold
     and p-value derives from them. pixel_calibration: the highest value of each one's anomaly map, likewise.
     base_levels: for each fusion the lowest and highest base level of their maps (see uadx.scoring.familiarity).
     most_windows: the most windows that one of them has, where images are cut into tiles. default_fpr: the false-alarm
