@@ -140,6 +140,45 @@ def test_a_port_in_use_and_an_empty_key_are_errors_with_advice(uadx):
     assert uadx("serve", "--api-key", " ").err.startswith("error: --api-key is empty")
 
 
+@pytest.mark.parametrize("key", ["two words", "line\nbreak", " secret", "secret\n", "schlüssel", "a\x7f"])
+def test_a_key_that_http_cannot_carry_is_refused_at_the_start(uadx, key):
+    for option in ("--api-key", "--admin-key"):
+        done = uadx("serve", option, key)
+        assert done.code == 2
+        assert done.err == (
+            f"error: {option} has blanks, line breaks or letters that are not ASCII\n"
+            "  fix: give a long random one: openssl rand -hex 32\n"
+        )
+
+
+@pytest.mark.parametrize(
+    ("option", "given"),
+    [
+        ("--allow-url", "*"), ("--allow-url", "https://images.example.com"), ("--allow-url", "images.example.com/part"),
+        ("--allow-url", "ok.example.com,user@host"), ("--allow-url", "host:99999"), ("--allow-url", "*.example.com"),
+        ("--allow-host", "line1.example.com:8080"), ("--allow-host", "http://line1"), ("--allow-host", "[::1"),
+    ],
+)  # fmt: skip
+def test_what_is_no_host_is_refused_at_the_start(uadx, option, given):
+    done = uadx("serve", option, given)
+    assert done.code == 2
+    wrong = given.rpartition(",")[2]
+    form = "HOST or HOST:PORT" if option == "--allow-url" else "a name without a port"
+    assert done.err == f"error: {option}: {wrong!r} is no host\n  fix: give {form}, such as images.example.com\n"
+
+
+def test_names_that_are_allowed_come_beside_those_of_loopback(start):
+    server = start("--allow-host", "Line1.example.com, fe80::1", "--allow-url", "images.example.com:8443,[2606::1]:80")
+    for name, status in {
+        "line1.example.com": 200,
+        "[fe80::1]": 200,
+        "localhost": 200,
+        "other.example.com": 400,
+    }.items():
+        assert httpx.get(f"{server.url}/v1/model", headers={"Host": name}).status_code == status
+    assert httpx.get(f"{server.url}/v1/model").status_code == 200
+
+
 def test_another_host_without_a_key_is_warned_of(start):
     server = start("--host", "0.0.0.0")
     _, err = server.stop(signal.SIGTERM)

@@ -183,7 +183,10 @@ def test_urls_are_fetched_from_named_public_hosts_only(elsewhere, monkeypatch):
     [
         ("93.184.216.34", True), ("10.0.0.1", False), ("169.254.169.254", False), ("127.0.0.1", False), ("::1", False),
         ("::ffff:10.0.0.1", False), ("64:ff9b::a00:1", False), ("fe80::1%eth0", False), ("224.0.0.1", False),
-        ("2606:4700::1111", True), ("0.0.0.0", False),
+        ("2606:4700::1111", True), ("0.0.0.0", False), ("fec0::1", False), ("64:ff9b:1::a00:1", False),
+        ("64:ff9b::5db8:d822", True), ("192.88.99.1", False), ("::a00:1", False), ("::ffff:93.184.216.34", True),
+        ("2002:a00:1::1", False), ("2002:5db8:d822::1", True), ("2001:db8::1", False), ("3fff::1", False),
+        ("fc00::1", False), ("100.64.0.1", False), ("ff02::1", False), ("5f00::1", False),
     ],
 )  # fmt: skip
 def test_an_address_is_public_or_not(address, public):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import zipfile
 
 import msgspec
@@ -126,6 +127,16 @@ def test_a_changed_model_file_is_named_with_both_hashes(bundle):
 def test_a_missing_file_is_named(bundle):
     (bundle / "golden.npz").unlink()
     assert refused(bundle).message == f"{bundle}: golden.npz cannot be read"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+@pytest.mark.parametrize("name", ["manifest.json", "stfpm.onnx", "golden.npz"])
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(bundle, name):
+    (bundle / name).unlink()
+    os.mkfifo(bundle / name)
+    error = refused(bundle)
+    assert name in error.message
+    assert error.cause_text == "it is no regular file"
 
 
 @pytest.mark.parametrize(

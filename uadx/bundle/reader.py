@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files as package_files
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 import msgspec
 import numpy as np
@@ -156,7 +157,8 @@ def default_path() -> Path:
 
 def _open_directory(directory: Path, shown: str) -> Bundle:
     try:
-        raw = (directory / MANIFEST).read_bytes()
+        with _opened(directory / MANIFEST) as file:
+            raw = file.read()
     except OSError as error:
         raise BundleError(
             f"{shown} is not a model bundle: its {MANIFEST} cannot be read",
@@ -175,11 +177,17 @@ def _open_directory(directory: Path, shown: str) -> Bundle:
     return Bundle(directory, manifest, hashlib.sha256(raw).hexdigest())
 
 
+def _opened(path: Path) -> BinaryIO:
+    if path.exists() and not path.is_file():  # a pipe would be waited for, a device read for ever
+        raise OSError("it is no regular file")
+    return open(path, "rb")
+
+
 def _check_file(directory: Path, name: str, expected: str, shown: str) -> None:
     if not _is_inside(name):
         raise BundleError(f"{shown}: {MANIFEST} lists {name!r}, a path outside the bundle", hint=_RETRAIN)
     try:
-        with open(directory / name, "rb") as file:
+        with _opened(directory / name) as file:
             actual = hashlib.sha256()
             while block := file.read(1 << 20):
                 actual.update(block)

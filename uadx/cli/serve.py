@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 import click
 
@@ -51,7 +53,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
     "--allow-host",
     metavar="NAME[,NAME]",
     default="",
-    help="Names that this server may be called by. Default: at loopback its own names, else any.",
+    help="Names that this server may be called by, beside loopback's. Default: at loopback none, else any.",
 )
 @click.option("--api-key", envvar="UADX_API_KEY", show_envvar=True, help="What every request must bring.")
 @click.option("--admin-key", envvar="UADX_ADMIN_KEY", show_envvar=True, help="What loading another model takes.")
@@ -109,17 +111,16 @@ def command(
     _require_packages()
     from uadx.serve.settings import Settings
 
-    for name, key in (("--api-key", api_key), ("--admin-key", admin_key)):
-        if key is not None and not key.strip():
-            raise UsageError(f"{name} is empty", hint="give a long random one: openssl rand -hex 32")
-    names = _split(allow_host)
+    _check_key("--api-key", api_key)
+    _check_key("--admin-key", admin_key)
+    names = _hosts("--allow-host", allow_host, with_port=False)
     serving = Settings(
         max_delay=max_delay_ms / 1e3,
         queue=queue,
         max_body=max_body_mb << 20,
         per_client=max_per_client,
-        allow_url=_split(allow_url),
-        allow_hosts=names or (LOOPBACK if host in LOOPBACK else ()),
+        allow_url=_hosts("--allow-url", allow_url, with_port=True),
+        allow_hosts=(*names, *LOOPBACK) if names or host in LOOPBACK else (),
         api_key=api_key,
         admin_key=admin_key,
         drain=drain,
@@ -129,8 +130,30 @@ def command(
     return 0
 
 
-def _split(names: str) -> tuple[str, ...]:
-    return tuple(name.strip().lower() for name in names.split(",") if name.strip())
+def _check_key(option: str, key: str | None) -> None:
+    """What HTTP cannot carry as it is would never be the key that a client sends."""
+    if key is None or re.fullmatch("[!-~]+", key):
+        return
+    what = "is empty" if not key.strip() else "has blanks, line breaks or letters that are not ASCII"
+    raise UsageError(f"{option} {what}", hint="give a long random one: openssl rand -hex 32")
+
+
+def _hosts(option: str, names: str, *, with_port: bool) -> tuple[str, ...]:
+    """Host names, lower case; with_port: a port may follow."""
+    found = []
+    for name in filter(None, (name.strip().lower() for name in names.split(","))):
+        # an IPv6 address without a port needs no brackets
+        given = f"[{name}]" if name.count(":") > 1 and "[" not in name else name
+        try:
+            parts = urlsplit(f"//{given}")
+            host, port = parts.hostname or "", parts.port
+        except ValueError:
+            host, port = "", None
+        if not re.fullmatch(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d+)?", given) or not host or (port and not with_port):
+            form = "HOST or HOST:PORT" if with_port else "a name without a port"
+            raise UsageError(f"{option}: {name!r} is no host", hint=f"give {form}, such as images.example.com")
+        found.append(host if port is None else f"{host}:{port}")
+    return tuple(found)
 
 
 def _require_packages() -> None:

@@ -88,7 +88,7 @@ def serve(service: Service, opened: socket.socket, listening: Callable[[], None]
         server.should_exit = service.draining = True
 
     def reload(number: int, frame: FrameType | None) -> None:
-        threading.Thread(target=_reload, args=[service.engine], name="uadx-serve-reload").start()
+        threading.Thread(target=_reload, args=[service.engine], name="uadx-serve-reload", daemon=True).start()
 
     handlers = {"SIGINT": stop, "SIGTERM": stop, "SIGHUP": reload}  # Windows has no SIGHUP
     before = {

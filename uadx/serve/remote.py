@@ -18,17 +18,27 @@ from typing import Any
 from uadx.errors import InputError
 from uadx.images.fetch import fetch, opener_with
 
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052
+_UNICAST = ipaddress.ip_network("2000::/3")  # RFC 4291: all that IANA gives to hosts of the internet
+_NOBODY = (
+    ipaddress.ip_network("192.88.99.0/24"),  # relays of 6to4, RFC 7526
+    ipaddress.ip_network("3fff::/20"),  # for documentation, RFC 9637
+)
+
 
 def is_public(address: str) -> bool:
     """Whether an IP address is one of the internet's: not this machine's, a private network's, a link's or a cloud's
-    own. An IPv4 address that an IPv6 one wraps counts as itself."""
+    own. An IPv4 address that an IPv6 one wraps counts as itself.
+
+    Source: IANA's special-purpose address registries, as Python's ipaddress has them; the rest is above.
+    """
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        if ip in ipaddress.ip_network("64:ff9b::/96"):
-            ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        else:
-            ip = ip.ipv4_mapped or ip.sixtofour or ip
-    return ip.is_global and not ip.is_multicast
+        translated = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None
+        ip = translated or ip.ipv4_mapped or ip.sixtofour or ip
+    if ip.version == 6 and ip not in _UNICAST:
+        return False
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in _NOBODY)
 
 
 def fetch_allowed(address: str, allowed: Collection[str], *, timeout: float, max_bytes: int) -> bytes:
