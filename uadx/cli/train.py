@@ -21,7 +21,7 @@ from uadx.errors import EXIT_INPUTS_FAILED, UnavailableError, UsageError
     help="A folder of good images, or MVTec layout (DIR/train/good); with --each a folder of such.",
 )
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Bundle directory, or a .zip.")
-@click.option("--epochs", type=click.IntRange(1), help="Default: enough to show 12,800 images, at most 50.")
+@click.option("--epochs", type=click.IntRange(1), help="Default: enough to show 25,600 images, at most 50.")
 @click.option(
     "--image-size",
     metavar="N|HxW",

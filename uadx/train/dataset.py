@@ -26,7 +26,7 @@ from uadx.train.array_file import new_images
 MINIMUM_IMAGES = 5
 HELD_OUT = 0.2
 MOST_WINDOWS = 2_000
-"""Windows of all teaching images together: a student that sees 12,800 sees each a few times."""
+"""Windows of all teaching images together: a student that sees 25,600 sees each a few times."""
 
 T = TypeVar("T")
 R = TypeVar("R")
