@@ -16,40 +16,54 @@ from uadx.errors import InputError
 _CHUNK = 1 << 16
 
 
-def fetch(
-    address: str, *, timeout: float, max_bytes: int, opener: urllib.request.OpenerDirector | None = None
-) -> bytes:
+FETCH_FAILURES = (TimeoutError, FutureTimeout, OSError, http.client.HTTPException, ValueError)
+"""What a fetch may end with beside InputError: see `why_not`."""
+
+
+def fetch(address: str, *, timeout: float, max_bytes: int) -> bytes:
     """GET address and return its body. Redirects are followed to http and https only; proxies are the
     environment's.
 
-    opener: what connects instead, where not every address may be asked.
     timeout: seconds for everything: name lookup, connection, redirects, headers, body.
     Raises InputError: fetch_failed, timeout, too_large.
     """
-    # urllib's own timeout starts anew with each byte and a name lookup has none: a thread can be left behind
+    try:
+        return begin(address, timeout=timeout, max_bytes=max_bytes, opener=opener_with()).result(timeout)
+    except FETCH_FAILURES as error:
+        raise why_not(error, timeout) from None
+
+
+def begin(address: str, *, timeout: float, max_bytes: int, opener: urllib.request.OpenerDirector) -> Future[bytes]:
+    """The same in a thread of its own. opener: what connects.
+
+    The caller must not wait longer than the timeout: urllib's own starts anew with each byte, and a name lookup has
+    none, so that the thread may outlast it. The future ends with the thread, with InputError or one of FETCH_FAILURES.
+    """
     body: Future[bytes] = Future()
     deadline = time.monotonic() + timeout
 
     def download() -> None:
         try:
-            body.set_result(_download(address, deadline, max_bytes, opener or opener_with()))
+            body.set_result(_download(address, deadline, max_bytes, opener))
         except BaseException as error:  # the future carries it to the caller
             body.set_exception(error)
 
     threading.Thread(target=download, name="uadx-fetch", daemon=True).start()
-    try:
-        return body.result(timeout)
-    except HTTPError as error:
+    return body
+
+
+def why_not(error: BaseException, timeout: float) -> InputError:
+    """One of FETCH_FAILURES for people."""
+    if isinstance(error, HTTPError):
         with error:
             reason = " ".join(str(error.reason).split())  # of a redirect loop, urllib says three lines
-            raise InputError("fetch_failed", f"the server answered {error.code} {reason}") from None
-    except (TimeoutError, FutureTimeout):
-        raise InputError("timeout", f"not fetched within {timeout:g} s") from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        cause = error.reason if isinstance(error, URLError) else error
-        if isinstance(cause, TimeoutError):
-            raise InputError("timeout", f"not fetched within {timeout:g} s") from None
-        raise InputError("fetch_failed", "cannot be fetched", cause_text=str(cause)) from None
+            return InputError("fetch_failed", f"the server answered {error.code} {reason}")
+    cause = error.reason if isinstance(error, URLError) else error
+    if isinstance(cause, InputError):
+        return cause
+    if isinstance(cause, (TimeoutError, FutureTimeout)):
+        return InputError("timeout", f"not fetched within {timeout:g} s")
+    return InputError("fetch_failed", "cannot be fetched", cause_text=str(cause))
 
 
 def _download(address: str, deadline: float, max_bytes: int, opener: urllib.request.OpenerDirector) -> bytes:

@@ -25,9 +25,9 @@ def levels(anomaly_map: NDArray[np.float32], threshold: float) -> NDArray[np.uin
     far below that it is another number.
     """
     base = threshold - max(1.0, 1e-6 * -threshold) if threshold <= 0 else 0.0
-    scaled = (anomaly_map - np.float32(base)) * np.float32(255 / (FULL * (threshold - base)))
-    clipped: NDArray[np.uint8] = np.clip(scaled, 0, 255).astype(np.uint8)
-    return clipped
+    scaled = anomaly_map - np.float32(base)  # in place from here on: a large picture's map is hundreds of megabytes
+    scaled *= np.float32(255 / (FULL * (threshold - base)))
+    return np.clip(scaled, 0, 255, out=scaled).astype(np.uint8)
 
 
 def colours(scale: NDArray[np.uint8]) -> NDArray[np.uint8]:

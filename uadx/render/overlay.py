@@ -84,9 +84,11 @@ def _heated(image: NDArray[np.uint8], scale: NDArray[np.uint8]) -> NDArray[np.ui
     if not opacity.any():
         return image.copy()
     opacity = cv2.cvtColor(opacity, cv2.COLOR_GRAY2BGR)
-    heat = cv2.multiply(colours(scale), opacity, scale=1 / 255)
-    cool = cv2.multiply(image, cv2.bitwise_not(opacity), scale=1 / 255)
-    return np.asarray(cv2.add(heat, cool), np.uint8)
+    heat = colours(scale)
+    cv2.multiply(heat, opacity, dst=heat, scale=1 / 255)  # in place: these are as large as the picture
+    cv2.bitwise_not(opacity, dst=opacity)
+    cv2.multiply(image, opacity, dst=opacity, scale=1 / 255)
+    return np.asarray(cv2.add(heat, opacity, dst=heat), np.uint8)
 
 
 def _outline(picture: NDArray[np.uint8], region: NDArray[np.uint8]) -> None:

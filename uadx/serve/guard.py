@@ -10,20 +10,17 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from uadx.serve.answers import refused
-from uadx.serve.refusals import Refusal, busy
+from uadx.serve.refusals import Refusal
 from uadx.serve.service import Service
 from uadx.serve.settings import Settings
 from uadx.serve.web import FOLDER
 
-OPEN = frozenset({"/", "/health", "/live", "/ready", "/openapi.json", "/v2/health/live", "/v2/health/ready"})
-"""What needs no key: probes, the API's description, and the page, which asks for the key itself."""
 PROBES = frozenset({"/health", "/live", "/ready", "/v2/health/live", "/v2/health/ready"})
 """Asked by whatever name: Kubernetes calls a pod by its address, a container's health check calls 127.0.0.1."""
+OPEN = PROBES | {"/", "/openapi.json"}
+"""What needs no key: probes, the API's description, and the page, which asks for the key itself."""
 RELOAD = ("POST", "/v1/model")
 """Let through where the server has no room for bodies: it is how an operator ends that. It asks for its own key."""
-
-_LARGEST_AT_ONCE = 8
-"""Bodies of the largest size, or more smaller ones, that are held at once."""
 
 
 class Guard:
@@ -32,7 +29,6 @@ class Guard:
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app, self._service = app, service
-        self._bodies = self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -45,30 +41,24 @@ class Guard:
         if scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        held = 0
+        scope["held"] = held = self._service.room.enter()
 
         async def counted() -> Message:
-            nonlocal held
             message = await receive()
-            size = len(message.get("body", b""))
-            held += size
-            self._held += size
-            if self._held > _LARGEST_AT_ONCE * self._service.settings.max_body:
-                raise busy("the requests that are under way are too large together")
+            held.take_bytes(len(message.get("body", b"")))
             return message
 
-        self._bodies += 1
         try:
             await self._app(scope, counted, send)
         finally:
-            self._bodies -= 1
-            self._held -= held
+            held.leave()
 
     def _check(self, scope: Scope) -> None:
         settings, headers = self._service.settings, Headers(scope=scope)
+        asked = method, path = scope["method"], scope["path"]
         called = headers.get("host", "").lower()
         name = _name_in(called)
-        if settings.allow_hosts and name not in settings.allow_hosts and scope["path"] not in PROBES:
+        if settings.allow_hosts and name not in settings.allow_hosts and path not in PROBES:
             raise Refusal(
                 400, "wrong_host", "this server is not called by that name", hint="start it with --allow-host"
             )
@@ -77,11 +67,12 @@ class Guard:
             raise Refusal(403, "wrong_origin", "a page of another site may not ask this server")
         if "content-length" in headers and "transfer-encoding" in headers:  # a proxy may see another request in it
             raise Refusal(400, "ambiguous", "the request gives its length twice", headers={"Connection": "close"})
-        asked = (scope["method"], scope["path"])
-        if scope["path"] not in OPEN and not scope["path"].startswith(FOLDER):
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            raise Refusal(415, "unsupported", "the body must come as it is, without a Content-Encoding")
+        if path not in OPEN and not path.startswith(FOLDER):
             self._check_key(headers)
-        if asked[0] == "POST" and asked != RELOAD and self._bodies >= 2 * settings.queue:
-            raise busy(f"{self._bodies} requests are under way")
+        if method == "POST" and asked != RELOAD:
+            self._service.room.check()
 
     def _check_key(self, headers: Headers) -> None:
         settings = self._service.settings

@@ -12,11 +12,12 @@ import socket
 import ssl
 import urllib.request
 from collections.abc import Callable, Collection
+from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
 from uadx.errors import InputError
-from uadx.images.fetch import fetch, opener_with
+from uadx.images import fetch
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052
 _UNICAST = ipaddress.ip_network("2000::/3")  # RFC 4291: all that IANA gives to hosts of the internet
@@ -41,16 +42,22 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast and not any(ip in network for network in _NOBODY)
 
 
-def fetch_allowed(address: str, allowed: Collection[str], *, timeout: float, max_bytes: int) -> bytes:
-    """GET an image. allowed: "host" for its usual ports, or "host:port". Raises InputError: url_refused, fetch_failed,
-    timeout, too_large."""
+def check_any(allowed: Collection[str]) -> None:
+    """Raise InputError, url_refused, where nothing may be fetched at all."""
     if not allowed:
         raise InputError("url_refused", "this server fetches no URLs: send the image itself, as base64")
+
+
+def begin(address: str, allowed: Collection[str], *, timeout: float, max_bytes: int) -> Future[bytes]:
+    """GET an image; see uadx.images.fetch.begin. allowed: "host" for its usual ports, or "host:port". InputError has
+    url_refused too."""
 
     def connect(host: str, port: int, timeout: float | None, usual: int) -> socket.socket:
         return _connected(host, port, timeout, usual, allowed)
 
-    return fetch(address, timeout=timeout, max_bytes=max_bytes, opener=opener_with(_Http(connect), _Https(connect)))
+    return fetch.begin(
+        address, timeout=timeout, max_bytes=max_bytes, opener=fetch.opener_with(_Http(connect), _Https(connect))
+    )
 
 
 _Connect = Callable[[str, int, "float | None", int], socket.socket]

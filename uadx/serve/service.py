@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from starlette.requests import Request
 
 from uadx.errors import InputError
+from uadx.images.fetch import FETCH_FAILURES, why_not
 from uadx.images.sources import Source
 from uadx.result import Result
 from uadx.serve import body, remote
 from uadx.serve.body import Wanted
 from uadx.serve.engine import Engine
 from uadx.serve.metrics import Metrics
-from uadx.serve.refusals import Refusal, not_ready, refusal_of
+from uadx.serve.refusals import Refusal, busy, not_ready, refusal_of
+from uadx.serve.room import Room
 from uadx.serve.settings import Settings
 
 T = TypeVar("T")
 _PROBED_FOR = 1.0  # seconds for which an answer of the device shows that it is there, so that asking costs nothing
 _PROBE_WITHIN = 5.0
+_FETCHES = 16
 
 
 class ClientGone(Exception):  # noqa: N818
@@ -39,6 +44,10 @@ class Service:
     draining: bool = False
 
     def __post_init__(self) -> None:
+        self.room = Room(self.settings)
+        workers = self.engine.pipeline.inspector.workers
+        self._drawing = ThreadPoolExecutor(workers, thread_name_prefix="uadx-serve-draw")
+        self._fetches = threading.Semaphore(_FETCHES)
         self._probing: asyncio.Task[None] | None = None
         self._probed = 0.0
 
@@ -53,14 +62,25 @@ class Service:
     async def _image(self, text: str) -> bytes | InputError:
         if not body.is_url(text):
             return body.from_base64(text)
-        config = self.engine.pipeline.config
         try:
-            return await asyncio.to_thread(
-                remote.fetch_allowed, text, self.settings.allow_url,
-                timeout=config.url_timeout, max_bytes=self.settings.max_body,
-            )  # fmt: skip
+            return await self._fetched(text)
         except InputError as error:
             return error
+
+    async def _fetched(self, address: str) -> bytes:
+        """Each fetch is a thread of its own, which may outlast its time by a slow name server: so many and no more."""
+        remote.check_any(self.settings.allow_url)
+        if not self._fetches.acquire(blocking=False):
+            raise busy(f"{_FETCHES} images are being fetched")
+        timeout = self.engine.pipeline.config.url_timeout
+        fetching = remote.begin(address, self.settings.allow_url, timeout=timeout, max_bytes=self.settings.max_body)
+        fetching.add_done_callback(lambda _: self._fetches.release())
+        waited_for = asyncio.wrap_future(fetching)
+        waited_for.add_done_callback(lambda done: done.exception())  # or asyncio complains where nobody waits any more
+        try:
+            return await asyncio.wait_for(asyncio.shield(waited_for), timeout)
+        except FETCH_FAILURES as error:
+            raise why_not(error, timeout) from None
 
     async def inspect(self, request: Request, sources: Sequence[Source], wanted: Wanted) -> list[Result]:
         """One result for each image, in order. Raises Refusal where they are not accepted or the device fails, and
@@ -69,10 +89,11 @@ class Service:
         thresholds = None
         if wanted != Wanted():  # a rate that cannot be certified is refused before anything is inspected
             thresholds = inspector.thresholds_for(inspector.config.override(threshold=wanted.threshold, fpr=wanted.fpr))
+        request.scope["held"].take_pixels(sources, inspector.config.max_pixels)
         futures = self.engine.accept(sources, request.client.host if request.client else "")
         results = await _or_gone(request, asyncio.gather(*map(asyncio.wrap_future, futures)))
         if thresholds is not None:
-            results = await asyncio.to_thread(lambda: [result.against(thresholds) for result in results])
+            results = await self.draw(lambda: [result.against(thresholds) for result in results])
         for result in results:
             if result.error is not None:
                 self.metrics.errors.labels(result.error.kind).inc()
@@ -89,8 +110,8 @@ class Service:
         return result
 
     async def draw(self, work: Callable[[], T]) -> T:
-        """Run what takes a while, such as drawing, beside the event loop."""
-        return await asyncio.to_thread(work)
+        """Run what takes a while, such as drawing, beside the event loop, on as many cores as the pipeline uses."""
+        return await asyncio.get_running_loop().run_in_executor(self._drawing, work)
 
     async def ready(self) -> None:
         """Unless the device has just answered, let the model inspect an image of its own. Raises Refusal with the

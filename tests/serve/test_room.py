@@ -1,0 +1,120 @@
+"""What requests under way may hold together: pixels of images, and fetches from slow hosts."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import pytest
+from serve.conftest import serving, until
+
+from uadx.errors import InputError
+from uadx.pipeline.config import PipelineConfig
+from uadx.serve import remote
+from uadx.serve.body import source
+from uadx.serve.refusals import Refusal
+from uadx.serve.room import BODIES, IMAGES, Room
+from uadx.serve.service import _FETCHES
+from uadx.serve.settings import Settings
+
+MEGAPIXEL = 1_000_000
+
+
+def picture(width, height):
+    return cv2.imencode(".png", np.full((height, width, 3), 90, np.uint8))[1].tobytes()
+
+
+def test_pixels_are_held_until_the_request_is_answered():
+    room = Room(Settings())
+    large = [source("a", picture(1000, 1000)), source("b", picture(1000, 999))]
+    first, second, third = room.enter(), room.enter(), room.enter()
+    first.take_pixels(large, MEGAPIXEL)
+    second.take_pixels(large, MEGAPIXEL)
+    with pytest.raises(
+        Refusal, match="the images that are under way have 3,998,000 pixels, and may have 4,000,000"
+    ) as full:
+        third.take_pixels(large[:1], MEGAPIXEL)
+    assert (full.value.status, full.value.headers) == (503, {"Retry-After": "1"})
+    first.leave()
+    third.take_pixels(large[:1], MEGAPIXEL)
+    for held in (second, third):
+        held.leave()
+    assert (room.bodies, room.bytes, room.pixels) == (0, 0, 0)
+
+
+def test_what_is_refused_undecoded_holds_no_pixels():
+    room = Room(Settings())
+    held = room.enter()
+    held.take_pixels(
+        [
+            source("too large", picture(1001, 1000)), source("broken", b"no image"), source("empty", b""),
+            source("not there", InputError("unreadable", "x")),
+        ],
+        MEGAPIXEL,
+    )  # fmt: skip
+    assert room.pixels == 0
+
+
+def test_a_request_that_could_never_be_taken_is_told_so(good_image):
+    files = [("image", (f"{at}.png", picture(1000, 1000))) for at in range(IMAGES + 1)]
+    with serving(PipelineConfig(device="openvino:CPU", max_pixels=MEGAPIXEL)) as server:
+        answer = server.post("/v1/inspect", files=files)
+        assert answer.status_code == 413
+        assert answer.json()["error"]["message"] == ("5,000,000 pixels in the images of a request, more than 4,000,000")
+        assert server.post("/v1/inspect", files=files[:IMAGES]).status_code == 200
+        assert server.service.room.pixels == server.service.room.bodies == 0
+        with ThreadPoolExecutor(8) as clients:
+            headers = {"Accept": "image/png"}
+            one = {"image": picture(1000, 1000)}
+            asked = [clients.submit(server.post, "/v1/inspect", files=one, headers=headers) for _ in range(24)]
+        assert {answer.result().status_code for answer in asked} <= {200, 503}
+        assert server.service.room.pixels == 0
+        assert server.post("/v1/inspect", content=good_image.read_bytes()).status_code == 200
+
+
+def test_bodies_are_bounded_together():
+    room = Room(Settings(max_body=10))
+    held = room.enter()
+    held.take_bytes(10 * BODIES)
+    with pytest.raises(Refusal, match="too large together"):
+        room.enter().take_bytes(1)
+
+
+@pytest.fixture
+def silent():
+    """A port that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
+        taken = []
+
+        def take():
+            with contextlib.suppress(OSError):
+                while True:
+                    taken.append(listening.accept()[0])
+
+        threading.Thread(target=take, daemon=True).start()
+        yield listening.getsockname()[1]
+        for connection in taken:
+            connection.close()
+
+
+def test_slow_hosts_keep_nobody_else_waiting(silent, good_image, monkeypatch):
+    monkeypatch.setattr(remote, "is_public", lambda address: True)
+    slow = {"image": f"http://localhost:{silent}/part.png"}
+    config = PipelineConfig(device="openvino:CPU", url_timeout=4.0)
+    with serving(config, allow_url=(f"localhost:{silent}",)) as server, ThreadPoolExecutor(_FETCHES) as clients:
+        server.post("/v1/inspect", content=good_image.read_bytes())
+        asked = [clients.submit(server.post, "/v1/inspect", json=slow) for _ in range(_FETCHES)]
+        until(lambda: server.service._fetches._value == 0)
+        refused = server.post("/v1/inspect", json=slow)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert refused.json()["error"]["message"] == f"{_FETCHES} images are being fetched"
+        overlay = server.post("/v1/inspect", content=good_image.read_bytes(), headers={"Accept": "image/png"})
+        assert overlay.headers["content-type"] == "image/png"
+        assert not any(answer.done() for answer in asked)
+        for answer in asked:
+            assert answer.result().json()["error"]["type"] == "timeout"
+        until(lambda: server.service._fetches._value == _FETCHES)
