@@ -145,6 +145,26 @@ def test_a_threshold_that_is_misspelt_or_misplaced_is_no_verdict_by_another_one(
     assert refused("threshold=1e308")["message"] == "`threshold` must be a number from -1e30 to 1e30"
 
 
+def test_the_other_apis_ignore_what_is_not_uadx_s_but_no_slip_of_the_pen(server, good_image):
+    image = base64.b64encode(good_image.read_bytes()).decode()
+
+    def paddlex(query="", **fields):
+        return server.post(f"/anomaly-detection{query}", json={"image": image, "visualize": False, **fields})
+
+    def v2(query="", **parameters):
+        name = server.get("/v1/model").json()["name"]
+        tensor = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [image]}
+        return server.post(f"/v2/models/{name}/infer{query}", json={"inputs": [tensor], "parameters": parameters})
+
+    assert paddlex(useDocPreprocessor=False, logId="x").status_code == 200
+    assert v2(priority=1, sequence_id=3).status_code == 200
+    for answer in (paddlex(treshold=1.0), paddlex(labelmap=True), paddlex("?threshold=1"), paddlex("?labelMap=true&x=1")):
+        assert (answer.status_code, answer.json()["errorCode"]) == (422, 422)
+    assert paddlex(treshold=1.0).json()["errorMsg"] == "there is no `treshold`"
+    assert v2(treshold=1.0).json() == {"error": "there is no `treshold`"}
+    assert v2("?treshold=1").status_code == 422
+
+
 @pytest.mark.parametrize("threshold", [-1e30, -1e9, 0, 1e30])
 def test_any_threshold_has_its_picture(server, hole, threshold):
     asked = {"params": {"threshold": threshold}, "headers": {"Accept": "image/png"}}

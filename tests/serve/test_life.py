@@ -123,10 +123,20 @@ def test_sigterm_under_load_answers_every_request_that_was_accepted_and_ends_wit
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGHUP")
 def test_sighup_reads_the_model_again(start):
-    server = start("--log-format", "json")
+    from uadx.bundle.reader import default_path
+
+    server = start("--log-format", "json", "--admin-key", "boss", "--model-name", "line1")
+    asked = {"path": str(default_path())}
+    answer = httpx.post(f"{server.url}/v1/model", json=asked, headers={"X-API-Key": "boss"}, timeout=60)
+    assert answer.status_code == 200
     server.process.send_signal(signal.SIGHUP)
-    until(lambda: 'uadx_reloads_total{outcome="loaded"} 1.0' in httpx.get(f"{server.url}/metrics").text)
-    assert server.stop(signal.SIGTERM)[0] == 0
+    until(lambda: 'uadx_reloads_total{outcome="loaded"} 2.0' in httpx.get(f"{server.url}/metrics").text)
+    assert httpx.get(f"{server.url}/v2/models/line1").json()["name"] == "line1"
+    code, err = server.stop(signal.SIGTERM)
+    assert code == 0
+    lines = [json.loads(line) for line in err.splitlines()]  # all of them, what was said at the start too
+    reloads = [line for line in lines if line["event"] == "reloaded"]
+    assert [line["path"] for line in reloads] == [str(default_path())] * 2
 
 
 def test_a_port_in_use_and_an_empty_key_are_errors_with_advice(uadx):

@@ -64,6 +64,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
     show_default=True,
     help="Whether PaddleX's answers have their 65,536 numbers unless the request says so.",
 )
+@click.option("--model-name", metavar="NAME", help="Of the Open Inference Protocol. Default: the bundle's own.")
 @click.option(
     "--drain",
     type=click.FloatRange(1),
@@ -96,6 +97,7 @@ def command(
     admin_key: str | None,
     log_format: Literal["text", "json"],
     label_map: bool,
+    model_name: str | None,
     drain: float,
     pipeline: str | None,
     **settings: Any,
@@ -125,6 +127,7 @@ def command(
         admin_key=admin_key,
         drain=drain,
         label_map=label_map,
+        model_name=model_name,
     )
     _serve(host, port, serving, log_format, pipeline, {**settings, "batch_size": max_batch})
     return 0

@@ -6,10 +6,12 @@ import asyncio
 import base64
 import binascii
 import re
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import PurePosixPath
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.datastructures import UploadFile
@@ -61,6 +63,14 @@ def check_query(request: Request, known: Collection[str]) -> None:
             )
         if names.count(name) > 1:
             raise Refusal(422, "usage", f"`{name}` is given {names.count(name)} times")
+
+
+def check_spelling(given: Iterable[str], own: Collection[str]) -> None:
+    """Where an API lets a request say what the server does not know, one letter off must not be a verdict by another
+    threshold than was meant."""
+    for name in given:
+        if name not in own and (near := get_close_matches(name, own, 1, 0.8)):
+            raise Refusal(422, "usage", f"there is no `{printable(name)[:50]}`", hint=f"did you mean `{near[0]}`?")
 
 
 def _number(request: Request, name: str) -> float | None:
@@ -126,8 +136,20 @@ async def read_json(request: Request, settings: Settings, kind: type[T]) -> T:
 
 def decoded(body: bytes, kind: type[T]) -> T:
     """JSON of a type."""
-    try:
+    with _words_of_json():
         return msgspec.json.decode(body, type=kind)
+
+
+def converted(fields: dict[str, Any], kind: type[T]) -> T:
+    """What JSON held, as a type."""
+    with _words_of_json():
+        return msgspec.convert(fields, kind)
+
+
+@contextmanager
+def _words_of_json() -> Iterator[None]:
+    try:
+        yield
     except msgspec.ValidationError as error:
         raise Refusal(422, "invalid", printable(str(error))) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

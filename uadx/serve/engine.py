@@ -118,7 +118,10 @@ class Engine:
             with self._lock:
                 old, self._batcher, self._config = self._batcher, new, config
             self._metrics.reloads.labels("loaded").inc()
-            _log.info("reloaded", extra={"model": new.pipeline.bundle.sha256})
+            bundle = new.pipeline.bundle
+            _log.info(
+                "reloaded", extra={"model": bundle.sha256, "name_of_model": bundle.manifest.name, "path": config.model}
+            )
         if old is not None:
             old.close()
 

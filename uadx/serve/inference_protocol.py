@@ -21,12 +21,13 @@ import uadx
 from uadx.errors import InputError
 from uadx.result import Result
 from uadx.serve.answers import json_answer
-from uadx.serve.body import Wanted, decoded, from_base64, read, source
+from uadx.serve.body import Wanted, check_spelling, decoded, from_base64, read, source
 from uadx.serve.refusals import Refusal, refusal_of
 from uadx.serve.service import Service
 
 _DIGITS = re.compile("[0-9]{1,18}")
 _BINARY = "inference-header-content-length"
+_JUDGED_BY = ("threshold", "fpr")
 _OUTPUTS = {"score": "FP64", "threshold": "FP64", "p_value": "FP64", "is_anomaly": "BOOL", "regions": "BYTES"}
 
 
@@ -48,7 +49,7 @@ class Output(msgspec.Struct):
 
 
 class Asked(msgspec.Struct):
-    """A request. parameters: `threshold` or `fpr`, and what is not uadx's."""
+    """A request. parameters: `threshold` or `fpr`, and what is not uadx's, which the protocol lets a server ignore."""
 
     inputs: list[Tensor]
     id: str | None = None
@@ -109,11 +110,13 @@ class InferenceProtocol:
     async def infer(self, request: Request) -> Response:
         """All images or none: the protocol has no place for what is wrong with one of them."""
         name, version = self._named(request)
+        check_spelling(request.query_params, _JUDGED_BY)
         asked, rest = self._split(request, await read(request, self._service.settings))
         if len(asked.inputs) != 1:
             raise Refusal(422, "invalid", f"the model takes one input, `image`, not {len(asked.inputs)}")
         images = _images(asked.inputs[0], rest, self._service.engine.check_count)
-        given = {key: asked.parameters[key] for key in ("threshold", "fpr") if key in asked.parameters}
+        check_spelling(asked.parameters, _JUDGED_BY)
+        given = {key: asked.parameters[key] for key in _JUDGED_BY if key in asked.parameters}
         if not all(type(value) in (int, float) for value in given.values()):
             raise Refusal(422, "invalid", "`threshold` and `fpr` are numbers")
         if unknown := [output.name for output in asked.outputs or [] if output.name not in _OUTPUTS]:
@@ -130,7 +133,7 @@ class InferenceProtocol:
     def _named(self, request: Request) -> tuple[str, str]:
         """The model's name and version, where it is the one that the request names."""
         bundle = self._service.engine.pipeline.bundle
-        own = (bundle.manifest.name, bundle.sha256[:12])
+        own = (self._service.settings.model_name or bundle.manifest.name, bundle.sha256[:12])
         asked = request.path_params
         if asked["name"] != own[0] or asked.get("version", own[1]) != own[1]:
             raise Refusal(404, "not_found", f"there is no such model: it is {own[0]!r}, version {own[1]}")

@@ -20,13 +20,14 @@ from uadx.output.pictures import JPEG_LIMIT
 from uadx.render.overlay import mask
 from uadx.result import Result, encode_image
 from uadx.serve.answers import json_answer, request_id
-from uadx.serve.body import Wanted, flag, read_json
+from uadx.serve.body import Wanted, check_query, check_spelling, converted, flag, read_json
 from uadx.serve.service import Service
 
 
 class Asked(msgspec.Struct):
     """image: base64, or a URL where the server allows its host. visualize: false leaves the picture out. labelMap:
-    false leaves the 65,536 numbers out, as the query's `labelMap=false` does. Other fields are ignored, as there."""
+    false leaves the 65,536 numbers out, as the query's `labelMap=false` does. Other fields are ignored, as there, but
+    for what is nearly one of these."""
 
     image: str
     visualize: bool | None = None
@@ -53,8 +54,11 @@ class PaddleX:
     async def detect(self, request: Request) -> Response:
         """One image."""
         service = self._service
+        check_query(request, ("labelMap",))
         in_query = flag(request, "labelMap")
-        asked = await read_json(request, service.settings, Asked)
+        fields = await read_json(request, service.settings, dict[str, Any])
+        check_spelling(fields, Asked.__struct_fields__)
+        asked = converted(fields, Asked)
         wanted = Wanted(asked.threshold, asked.fpr)
         (source,) = await service.sources([asked.image])
         result = await service.inspect_one(request, source, wanted)

@@ -12,7 +12,8 @@ class Settings:
     None: as many as the queue takes. body_timeout: seconds in which a request must have come. allow_url: hosts, with
     or without a port, from which images may be fetched. allow_hosts: names that a request may call this server by;
     empty: any. drain: seconds for what is under way when the server is stopped. label_map: whether PaddleX's answer
-    has its `labelMap` where the request does not say."""
+    has its `labelMap` where the request does not say. model_name: what the Open Inference Protocol calls the model;
+    None: the bundle's own name."""
 
     max_delay: float = 0.002
     queue: int = 64
@@ -25,3 +26,4 @@ class Settings:
     admin_key: str | None = field(default=None, repr=False)
     drain: float = 60.0
     label_map: bool = True
+    model_name: str | None = None
