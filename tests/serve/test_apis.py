@@ -117,6 +117,18 @@ def test_the_answer_is_a_picture_where_accept_says_so(server, hole, good_image):
     assert server.post("/v1/inspect", files=two, headers={"Accept": "image/png"}).status_code == 406
 
 
+@pytest.mark.parametrize(
+    ("accept", "picture"),
+    [
+        ("image/png", True), ("application/json, IMAGE/PNG;q=0.5", True), ("image/png;q=0", False), ("*/*", False),
+        ("image/png; q=0.000, application/json", False), ("image/pngs", False), ("image/png;q=0.001", True),
+    ],
+)  # fmt: skip
+def test_a_quality_of_nothing_asks_for_no_picture(server, good_image, accept, picture):
+    answer = server.post("/v1/inspect", content=good_image.read_bytes(), headers={"Accept": accept})
+    assert answer.headers["content-type"] == ("image/png" if picture else "application/json")
+
+
 def test_a_request_has_its_own_threshold_or_rate(server, hole):
     def row(query):
         return server.post(f"/v1/inspect?{query}", files={"f": hole.read_bytes()}).json()["results"][0]
@@ -158,7 +170,12 @@ def test_the_other_apis_ignore_what_is_not_uadx_s_but_no_slip_of_the_pen(server,
 
     assert paddlex(useDocPreprocessor=False, logId="x").status_code == 200
     assert v2(priority=1, sequence_id=3).status_code == 200
-    for answer in (paddlex(treshold=1.0), paddlex(labelmap=True), paddlex("?threshold=1"), paddlex("?labelMap=true&x=1")):
+    for answer in (
+        paddlex(treshold=1.0),
+        paddlex(labelmap=True),
+        paddlex("?threshold=1"),
+        paddlex("?labelMap=true&x=1"),
+    ):
         assert (answer.status_code, answer.json()["errorCode"]) == (422, 422)
     assert paddlex(treshold=1.0).json()["errorMsg"] == "there is no `treshold`"
     assert v2(treshold=1.0).json() == {"error": "there is no `treshold`"}

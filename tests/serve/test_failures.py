@@ -101,9 +101,15 @@ def test_a_device_that_hangs_is_not_ready(chip, monkeypatch, tmp_path):
         chip["hangs while"] = str(held)
         until(lambda: server.get("/ready").status_code == 503)
         assert server.get("/ready").json()["error"]["message"] == "the device has not answered for 0.2 s"
-        assert server.get("/live").status_code == 200
+        assert server.get("/live").status_code == server.get("/v2/health/live").status_code == 200
+        monkeypatch.setattr(service, "_HANGS_AFTER", 0.3)
+        until(lambda: server.get("/live").status_code == 503)
+        assert server.get("/v2/health/live").json() == {
+            "error": "the device has not answered for 0.3 s: the server must be started anew"
+        }
         held.unlink()
         until(lambda: server.get("/ready").status_code == 200)
+        assert server.get("/live").status_code == 200
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM to catch")

@@ -192,4 +192,4 @@ def test_names_that_are_allowed_come_beside_those_of_loopback(start):
 def test_another_host_without_a_key_is_warned_of(start):
     server = start("--host", "0.0.0.0")
     _, err = server.stop(signal.SIGTERM)
-    assert "warning: whoever reaches 0.0.0.0 may use this server: it has no --api-key" in err
+    assert "warning whoever reaches 0.0.0.0 may use this server: it has no --api-key" in err

@@ -140,6 +140,17 @@ def test_a_request_is_called_by_its_id_in_answer_and_log(server, caplog):
     assert len(server.get("/live", headers={"X-Request-ID": "a b"}).headers["x-request-id"]) == 36
 
 
+def test_a_form_that_was_cut_is_said_to_be_cut(server, good_image):
+    start = b'--x\r\nContent-Disposition: form-data; name="f"; filename="a.png"\r\n\r\n' + good_image.read_bytes()
+    whole = start + b"\r\n" + start + b"\r\n--x--\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    assert len(server.post("/v1/inspect", content=whole, headers=headers).json()["results"]) == 2
+    for cut in (whole[:-5], whole[:-100], start + b"\r\n--x\r\n", b"--x\r\nContent-Disposi"):
+        answer = server.post("/v1/inspect", content=cut, headers=headers)
+        assert answer.status_code == 400
+        assert answer.json()["error"]["message"] == "the form ends before its last boundary: the body was cut"
+
+
 @pytest.fixture
 def elsewhere(good_image):
     """A web server: /part.png, and /away, which leads to another host."""

@@ -203,8 +203,9 @@ def test_a_key_is_asked_for_and_kept_for_the_tab(driver, start, bent):
     server = start("--api-key", "secret", "--allow-host", f"{ELSEWHERE},127.0.0.1")
     with Page(driver, server.url.replace("127.0.0.1", ELSEWHERE)) as page:
         page.refused = (401,)
-        for key in ("wrong", "secret"):
-            page.until(lambda: "needs the server's key" in page["key-why"].text)
+        page.until(lambda: page["key-dialog"].is_displayed())
+        for key, why in {"wrong": "", "secret": "That is not its key."}.items():
+            page.until(lambda why=why: page["key-why"].text == why)
             page["key"].send_keys(key + Keys.ENTER)
             page.until(lambda: page["key"].get_attribute("value") == "")
         page.upload(bent)

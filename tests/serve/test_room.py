@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -17,7 +18,7 @@ from uadx.pipeline.config import PipelineConfig
 from uadx.serve import remote
 from uadx.serve.body import source
 from uadx.serve.refusals import Refusal
-from uadx.serve.room import BODIES, IMAGES, Room
+from uadx.serve.room import BODIES, IMAGES, Room, pixels_of
 from uadx.serve.service import _FETCHES
 from uadx.serve.settings import Settings
 
@@ -30,33 +31,28 @@ def picture(width, height):
 
 def test_pixels_are_held_until_the_request_is_answered():
     room = Room(Settings())
-    large = [source("a", picture(1000, 1000)), source("b", picture(1000, 999))]
     first, second, third = room.enter(), room.enter(), room.enter()
-    first.take_pixels(large, MEGAPIXEL)
-    second.take_pixels(large, MEGAPIXEL)
-    with pytest.raises(
-        Refusal, match="the images that are under way have 3,998,000 pixels, and may have 4,000,000"
-    ) as full:
-        third.take_pixels(large[:1], MEGAPIXEL)
+    first.take_pixels(2 * MEGAPIXEL, MEGAPIXEL)
+    second.take_pixels(1_999_000, MEGAPIXEL)
+    with pytest.raises(Refusal, match="under way have 3,999,000 pixels, and may have 4,000,000") as full:
+        third.take_pixels(1001, MEGAPIXEL)
     assert (full.value.status, full.value.headers) == (503, {"Retry-After": "1"})
+    third.take_pixels(1000, MEGAPIXEL)
     first.leave()
-    third.take_pixels(large[:1], MEGAPIXEL)
+    third.take_pixels(2 * MEGAPIXEL, MEGAPIXEL)
     for held in (second, third):
         held.leave()
     assert (room.bodies, room.bytes, room.pixels) == (0, 0, 0)
 
 
-def test_what_is_refused_undecoded_holds_no_pixels():
-    room = Room(Settings())
-    held = room.enter()
-    held.take_pixels(
-        [
-            source("too large", picture(1001, 1000)), source("broken", b"no image"), source("empty", b""),
-            source("not there", InputError("unreadable", "x")),
-        ],
-        MEGAPIXEL,
-    )  # fmt: skip
-    assert room.pixels == 0
+def test_what_is_refused_undecoded_has_no_pixels():
+    def pixels(*images):
+        return asyncio.run(pixels_of([source("x", image) for image in images], MEGAPIXEL))
+
+    assert pixels(picture(1001, 1000), b"no image", b"", InputError("unreadable", "x")) == 0
+    assert pixels(picture(1000, 1000), b"no image", picture(3, 5)) == MEGAPIXEL + 15
+    noise = np.random.default_rng(0).integers(0, 256, (700, 700, 3), np.uint8)  # a file of more than a megabyte
+    assert pixels(cv2.imencode(".png", noise)[1].tobytes()) == 490_000
 
 
 def test_a_request_that_could_never_be_taken_is_told_so(good_image):

@@ -3,7 +3,7 @@ which is shown."""
 
 from __future__ import annotations
 
-import click
+from collections.abc import Iterator
 
 from uadx.cli.progress import NO_MODEL, shown_stages
 from uadx.pipeline.config import PipelineConfig
@@ -18,14 +18,14 @@ def opened_for(config: PipelineConfig) -> Pipeline:
         return Pipeline(config, stage)
 
 
-def say_what_runs(opened: Pipeline) -> None:
-    """On stderr: all of the model and device that was chosen for the user and not by him."""
+def what_runs(opened: Pipeline) -> Iterator[str]:
+    """All of the model and device that was chosen for the user and not by him, to be said beside the results."""
     device = opened.inspector.opened
     if opened.config.model is None:
-        click.echo(NO_MODEL, err=True)
+        yield NO_MODEL
     if opened.fastest is not None:
-        click.echo(f"hpi: {opened.fastest}", err=True)
+        yield f"hpi: {opened.fastest}"
     for skipped in device.skipped:
-        click.echo(f"skipped for {device.requested}: {skipped}", err=True)
+        yield f"skipped for {device.requested}: {skipped}"
     if device.requested == "auto" and opened.fastest is None:
-        click.echo(f"auto: {device.label}", err=True)
+        yield f"auto: {device.label}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from uadx.cli.opening import say_what_runs
+from uadx.cli.opening import what_runs
 from uadx.output.run_folder import Counts
 from uadx.output.runner import Summary
 from uadx.pipeline.pipeline import Pipeline
@@ -36,7 +36,8 @@ class Report:
             click.echo(f"SIMULATED: {self._device.used} is no hardware", err=True)
         if quiet:
             return
-        say_what_runs(opened)
+        for line in what_runs(opened):
+            click.echo(line, err=True)
 
     def add(self, result: Result) -> None:
         """Take one result that is written."""

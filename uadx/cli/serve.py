@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,7 +11,6 @@ from urllib.parse import urlsplit
 import click
 
 from uadx.cli import options
-from uadx.cli.progress import shown_warnings
 from uadx.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -175,28 +175,30 @@ def _serve(
     pipeline: str | None,
     given: dict[str, Any],
 ) -> None:
-    from uadx.cli.opening import say_what_runs
+    from uadx.cli.opening import what_runs
     from uadx.images.capture import prepare_opencv
     from uadx.pipeline.config import NAME
     from uadx.pipeline.pipeline import find_config
     from uadx.serve.engine import Engine
     from uadx.serve.lifecycle import address_of, bound, serve
-    from uadx.serve.log import log_to_stderr
+    from uadx.serve.log import log_to_stderr, warnings_logged
     from uadx.serve.metrics import Metrics
     from uadx.serve.service import Service
 
     config = find_config(pipeline or NAME).Pipeline.override(**given)
     prepare_opencv()
-    with shown_warnings(), bound(host, port) as taken:
-        log_to_stderr(log_format)
+    log_to_stderr(log_format)
+    with warnings_logged(), bound(host, port) as taken:
         metrics = Metrics()
         service = Service(Engine(config, serving, metrics), serving, metrics)
         opened = service.engine.pipeline
         device = opened.inspector.opened
-        say_what_runs(opened)
+        log = logging.getLogger("uadx.serve")
+        for line in what_runs(opened):
+            log.info(line)
         if device.simulated:
-            click.echo(f"SIMULATED: {device.used} is no hardware", err=True)
+            log.warning(f"SIMULATED: {device.used} is no hardware")
         if host not in LOOPBACK and serving.api_key is None:
-            click.echo(f"warning: whoever reaches {host} may use this server: it has no --api-key", err=True)
+            log.warning(f"whoever reaches {host} may use this server: it has no --api-key")
         name = opened.bundle.manifest.name
         serve(service, taken, lambda: click.echo(f"{name} on {device.label}: {address_of(taken)}"))

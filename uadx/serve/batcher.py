@@ -58,7 +58,8 @@ class Batcher:
         self._changed = threading.Condition()
         self._dead = False
         self.answered = -math.inf
-        """When the device last answered, by time.monotonic(); never where its last answer was no numbers."""
+        """When the device last answered, by time.perf_counter(); never where its last answer was no numbers."""
+        self._heard = -math.inf
         # decoded images are large: as many as keep the threads and the device busy
         batches = inspector.opened.async_depth + 2
         self._room = threading.Semaphore(2 * inspector.workers + inspector.batch_size * batches)
@@ -68,6 +69,13 @@ class Batcher:
         ]
         for thread in self._threads:
             thread.start()
+
+    @property
+    def silent(self) -> float:
+        """Seconds for which the device has said nothing though images wait for it."""
+        with self._changed:
+            oldest = min((job.accepted for job in self._under_way.values()), default=math.inf)
+        return max(0.0, time.perf_counter() - max(oldest, self._heard))
 
     def submit(self, job: Job) -> bool:
         """Take a job; False where the device has failed."""
@@ -128,7 +136,7 @@ class Batcher:
 
         def finish(future: Future[Inferred]) -> None:
             if (error := future.exception()) is None:
-                self.answered = time.monotonic()
+                self.answered = self._heard = time.perf_counter()
                 done.set_result(future.result())
                 return
             self._fail(sources, error)  # before anybody learns of it, and takes these for bystanders

@@ -14,9 +14,6 @@ from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 import msgspec
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from uadx.errors import InputError
@@ -29,7 +26,6 @@ from uadx.serve.settings import Settings
 T = TypeVar("T")
 _SPACE = re.compile(r"\s+")
 _LONGEST_NAME = 200
-_MAX_FILES = 1000
 
 
 @dataclass(frozen=True)
@@ -159,32 +155,6 @@ def _words_of_json() -> Iterator[None]:
 def media_type(request: Request) -> str:
     """The content type without its parameters, lower case."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-async def read_files(request: Request, settings: Settings) -> list[Source]:
-    """The files of a multipart form, kept in memory: a request writes no file."""
-    parser = MultiPartParser(request.headers, pieces(request, settings), max_files=_MAX_FILES, max_fields=100)
-    parser.spool_max_size = settings.max_body
-    try:
-        form = await parser.parse()
-    except (MultiPartException, HTTPException, KeyError, ValueError, AssertionError) as error:
-        text = getattr(error, "message", None) or "broken"
-        raise Refusal(400, "not_multipart", f"the body is no multipart form: {printable(text)}") from None
-    try:
-        files = [file for _, file in form.multi_items() if isinstance(file, UploadFile)]
-        others = [name for name, value in form.multi_items() if not isinstance(value, UploadFile)]
-        if others:
-            raise Refusal(
-                422,
-                "usage",
-                f"the form's field `{printable(others[0])[:50]}` is no file",
-                hint="a threshold is part of the address: /v1/inspect?threshold=2",
-            )
-        if not files:
-            raise Refusal(422, "invalid", "the form has no file: curl -F image=@part.png")
-        return [source(file.filename or f"image[{at}]", await file.read()) for at, file in enumerate(files)]
-    finally:
-        await form.close()
 
 
 def source(name: str, data: bytes | InputError) -> Source:

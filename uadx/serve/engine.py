@@ -95,7 +95,13 @@ class Engine:
     def seconds_since_answer(self) -> float:
         """How long ago the device answered what this server asked of it."""
         batcher = self._batcher
-        return math.inf if batcher is None else time.monotonic() - batcher.answered
+        return math.inf if batcher is None else time.perf_counter() - batcher.answered
+
+    @property
+    def silent(self) -> float:
+        """Seconds for which the device has said nothing though images wait for it; 0 while it is being opened again."""
+        batcher = self._batcher
+        return 0.0 if batcher is None else batcher.silent
 
     def probe(self) -> Future[Result]:
         """Send one of the model's own golden images the way of all images, beside the bound on what may wait."""

@@ -79,7 +79,8 @@ class InferenceProtocol:
         return json_answer({"name": "uadx", "version": uadx.__version__, "extensions": ["binary_tensor_data"]})
 
     async def live(self, request: Request) -> Response:
-        """The process answers."""
+        """The process answers, and its device does not hang."""
+        self._service.live()
         return json_answer({"live": True})
 
     async def ready(self, request: Request) -> Response:

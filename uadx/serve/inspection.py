@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -16,7 +17,8 @@ from uadx.images.sources import Source
 from uadx.report.pictures import thumbnail
 from uadx.result import Result, encode_image
 from uadx.serve.answers import json_answer, request_id
-from uadx.serve.body import Wanted, check_query, flag, media_type, read, read_files, read_json, source
+from uadx.serve.body import Wanted, check_query, flag, media_type, read, read_json, source
+from uadx.serve.form import read_files
 from uadx.serve.refusals import Refusal, refusal_of
 from uadx.serve.service import Service
 
@@ -54,7 +56,7 @@ class Inspection:
         check_query(request, ("threshold", "fpr", *_MORE))
         sources, wanted = await self._read(request)
         more = {name: draw for name, draw in _MORE.items() if flag(request, name)}
-        overlay = "image/png" in request.headers.get("accept", "").lower()
+        overlay = _accepts_png(request.headers.get("accept", ""))
         if overlay and len(sources) > 1:
             raise Refusal(406, "not_acceptable", f"a picture is the answer for one image, not for {len(sources)}")
         results = await self._service.inspect(request, sources, wanted)
@@ -92,6 +94,15 @@ class Inspection:
         verdict = "NG" if result["is_anomaly"] else "OK"
         headers = {"X-Uadx-Score": repr(result["score"]), "X-Uadx-Verdict": verdict}
         return Response(png, 200, headers, "image/png")
+
+
+def _accepts_png(accept: str) -> bool:
+    """Whether image/png is named, and not with a quality of 0: that says "not this" (RFC 9110, 12.4.2)."""
+    for part in accept.lower().split(","):
+        kind, *parameters = (piece.strip() for piece in part.split(";"))
+        if kind == "image/png":
+            return not any(re.fullmatch(r"q\s*=\s*0(\.0*)?", parameter) for parameter in parameters)
+    return False
 
 
 def _anomaly_map(result: Result) -> dict[str, Any]:

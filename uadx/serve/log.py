@@ -5,21 +5,41 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Literal
 
+from uadx.errors import UadxWarning
+
+_log = logging.getLogger("uadx.serve")
 Format = Literal["text", "json"]
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
 def log_to_stderr(form: Format) -> None:
-    """Let the server's and uvicorn's loggers write to stderr, and nowhere else."""
+    """Let the loggers of the server and its libraries write to stderr, and nowhere else."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Text())
-    for name, level in (("uadx.serve", logging.INFO), ("uvicorn", logging.WARNING)):
+    levels = {"uadx.serve": logging.INFO, "uvicorn": logging.WARNING, "python_multipart": logging.ERROR}
+    for name, level in levels.items():
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(level)
+
+
+@contextmanager
+def warnings_logged() -> Iterator[None]:
+    """Python's warnings are lines of the log too; those of others say where they come from."""
+
+    def log(message: Warning | str, category: type[Warning], file: str, line: int, *rest: object) -> None:
+        _log.warning(str(message), extra={} if issubclass(category, UadxWarning) else {"from": f"{file}:{line}"})
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UadxWarning)
+        warnings.showwarning = log  # type: ignore[assignment]
+        yield
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:

@@ -50,7 +50,8 @@ class Operations:
         ]
 
     async def live(self, request: Request) -> Response:
-        """The process answers."""
+        """The process answers, and its device does not hang."""
+        self._service.live()
         return json_answer({"status": "live"})
 
     async def ready(self, request: Request) -> Response:

@@ -3,7 +3,9 @@ are decoded until their answers are drawn."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 from uadx.errors import InputError
 from uadx.images.header import read_header
@@ -15,6 +17,10 @@ BODIES = 8
 """Bodies of the largest size, or more smaller ones, that are held at once."""
 IMAGES = 4
 """Images of the most pixels, or more smaller ones, that are under way at once."""
+
+
+_AT_ONCE = 1 << 20
+"""Bytes that are read through in a millisecond or two."""
 
 
 class Room:
@@ -49,10 +55,10 @@ class Held:
         if self._room.bytes > self._most_bytes:
             raise busy("the requests that are under way are too large together")
 
-    def take_pixels(self, sources: Sequence[Source], largest: int) -> None:
-        """Its images are going to be decoded, but those of more pixels than `largest`. Raises Refusal where that is too
+    def take_pixels(self, count: int, largest: int) -> None:
+        """So many pixels are going to be decoded, of images of at most `largest` each. Raises Refusal where that is too
         much, for now or for ever."""
-        count, most = sum(_pixels(source, largest) for source in sources), IMAGES * largest
+        most = IMAGES * largest
         if count > most:
             raise Refusal(413, "too_large", f"{count:,} pixels in the images of a request, more than {most:,}")
         if self._room.pixels + count > most:
@@ -67,13 +73,20 @@ class Held:
         self._room.pixels -= self._pixels
 
 
-def _pixels(source: Source, largest: int) -> int:
-    """What decoding it takes; nothing where it is refused undecoded."""
-    if not isinstance(source.data, bytes) or not source.data:
-        return 0
-    try:
-        header = read_header(source.data)
-    except InputError:
-        return 0
-    count = header.width * header.height
-    return count if count <= largest else 0
+async def pixels_of(sources: Sequence[Source], largest: int) -> int:
+    """How many pixels decoding them gives; those of more than `largest` are refused undecoded, as broken ones are.
+    Large files, which are read through for that, do not hold the event loop up."""
+    files = [source.data for source in sources if isinstance(source.data, bytes)]
+    if sum(map(len, files)) > _AT_ONCE:
+        return await asyncio.to_thread(_pixels, files, largest)
+    return _pixels(files, largest)
+
+
+def _pixels(files: Sequence[bytes], largest: int) -> int:
+    total = 0
+    for data in filter(None, files):
+        with suppress(InputError):
+            header = read_header(data)
+            pixels = header.width * header.height
+            total += pixels if pixels <= largest else 0
+    return total

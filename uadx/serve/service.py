@@ -21,12 +21,13 @@ from uadx.serve.body import Wanted
 from uadx.serve.engine import Engine
 from uadx.serve.metrics import Metrics
 from uadx.serve.refusals import Refusal, busy, not_ready, refusal_of
-from uadx.serve.room import Room
+from uadx.serve.room import Room, pixels_of
 from uadx.serve.settings import Settings
 
 T = TypeVar("T")
 _PROBED_FOR = 1.0  # seconds for which an answer of the device shows that it is there, so that asking costs nothing
 _PROBE_WITHIN = 5.0
+_HANGS_AFTER = 120.0
 _FETCHES = 16
 
 
@@ -89,7 +90,8 @@ class Service:
         thresholds = None
         if wanted != Wanted():  # a rate that cannot be certified is refused before anything is inspected
             thresholds = inspector.thresholds_for(inspector.config.override(threshold=wanted.threshold, fpr=wanted.fpr))
-        request.scope["held"].take_pixels(sources, inspector.config.max_pixels)
+        largest = inspector.config.max_pixels
+        request.scope["held"].take_pixels(await pixels_of(sources, largest), largest)
         futures = self.engine.accept(sources, request.client.host if request.client else "")
         results = await _or_gone(request, asyncio.gather(*map(asyncio.wrap_future, futures)))
         if thresholds is not None:
@@ -112,6 +114,11 @@ class Service:
     async def draw(self, work: Callable[[], T]) -> T:
         """Run what takes a while, such as drawing, beside the event loop, on as many cores as the pipeline uses."""
         return await asyncio.get_running_loop().run_in_executor(self._drawing, work)
+
+    def live(self) -> None:
+        """Raise Refusal where only a restart can help: the device hangs."""
+        if self.engine.silent > _HANGS_AFTER:
+            raise not_ready(f"the device has not answered for {_HANGS_AFTER:g} s: the server must be started anew")
 
     async def ready(self) -> None:
         """Unless the device has just answered, let the model inspect an image of its own. Raises Refusal with the

@@ -64,7 +64,7 @@ export function paint(canvas, map, threshold) {
   const context = canvas.getContext("2d");
   const picture = context.createImageData(map.width, map.height);
   const from = new Uint32Array(PALETTE.buffer), to = new Uint32Array(picture.data.buffer);
-  const base = threshold <= 0 ? Math.min(0, threshold - 1) : 0;
+  const base = threshold <= 0 ? threshold - Math.max(1, -1e-6 * threshold) : 0; // as uadx/render/heatmap.py
   const scale = 127.5 / (threshold - base);
   for (let at = 0; at < to.length; at++) {
     to[at] = from[Math.min(255, Math.max(0, Math.trunc((map.values[at] - base) * scale)))];

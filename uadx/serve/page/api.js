@@ -14,6 +14,10 @@ export function useKey(key) {
   sessionStorage.setItem(KEY, key);
 }
 
+export function hasKey() {
+  return sessionStorage.getItem(KEY) !== null;
+}
+
 export async function model() {
   return ask("v1/model");
 }

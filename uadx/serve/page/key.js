@@ -1,6 +1,7 @@
 // The dialog that asks for the service's key.
 
-import { useKey } from "./api.js";
+import { hasKey, useKey } from "./api.js";
+import { text } from "./texts.js";
 
 const $ = (id) => document.getElementById(id);
 const dialog = $("key-dialog");
@@ -13,14 +14,14 @@ export async function withKey(work) {
       return await work();
     } catch (failure) {
       if (failure.status !== 401) throw failure;
-      asking ??= ask(failure.message).finally(() => (asking = null));
+      asking ??= ask().finally(() => (asking = null));
       if (!(await asking)) throw failure;
     }
   }
 }
 
-function ask(why) {
-  $("key-why").textContent = why;
+function ask() {
+  $("key-why").textContent = hasKey() ? text("keyWrong") : "";
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((done) => {

@@ -59,8 +59,8 @@ export function showNothing() {
 
 /** Show what was found; maps: null shows none. above: the value above which regions lie. */
 export function showMaps(maps, threshold, regions, above, [height, width]) {
-  $("heat").hidden = $("outlines").style.display = maps === null ? "none" : "";
   $("heat").hidden = maps === null;
+  $("outlines").style.display = maps === null ? "none" : ""; // SVG has no `hidden`
   if (maps !== null) paint($("heat"), maps.stretched, threshold);
   const path = maps === null || !regions.length ? "" : outline(maps.map, above);
   for (const line of $("outlines").children) line.setAttribute("d", path);

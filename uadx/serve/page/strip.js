@@ -9,7 +9,8 @@ const $ = (id) => document.getElementById(id);
 export function showStrip(items, shown, isAnomaly, onChoose) {
   $("recent").hidden = !items.length;
   const judged = items.filter((item) => item.row);
-  $("tally").textContent = text("tally", { ng: judged.filter(isAnomaly).length, all: judged.length });
+  const failed = items.filter((item) => item.failure).length, ng = judged.filter(isAnomaly).length;
+  $("tally").textContent = text(failed ? "tallyFailed" : "tally", { ng, all: judged.length, failed });
   const entries = items.map((item) => {
     item.entry ??= newEntry(() => onChoose(item));
     const button = item.entry.firstElementChild, [picture, badge] = button.children;
