@@ -19,7 +19,8 @@ from splits import false_alarms
 from trained import Trained, load
 from variants import variant
 
-from uadx.evaluation.layout import GOOD, kind_of, read_mask
+from uadx.evaluation.layout import GOOD, kind_of
+from uadx.evaluation.masks import read_mask
 from uadx.evaluation.pixels import measure_defects
 from uadx.evaluation.ranking import auroc
 from uadx.evaluation.store import MapStore

@@ -111,6 +111,17 @@ def test_a_simulator_says_so(uadx, labelled, tmp_path):
     assert "SIMULATED" in (tmp_path / "out" / "index.html").read_text()
 
 
+def test_a_bad_mask_is_an_error_of_its_own_and_the_rest_is_measured(uadx, labelled, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(labelled, data)
+    mask = data / "ground_truth" / "hole" / "000_mask.png"
+    mask.write_bytes(b"no picture")
+    run = uadx("eval", "--data", data, "-o", tmp_path / "out")
+    assert run.code == 8
+    assert f"error: the mask {mask} does not fit its image: no picture" in run.err
+    assert json.loads((tmp_path / "out" / "eval.json").read_text())["total"]["aupro"]["value"] > 0
+
+
 def test_a_folder_that_is_no_test_set_is_refused_with_the_layout(uadx, tmp_path):
     (tmp_path / "photos").mkdir()
     run = uadx("eval", "--data", tmp_path / "photos")

@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from uadx.check.rules import findings
 from uadx.check.survey import survey
@@ -132,6 +133,25 @@ def test_a_huge_and_a_tiny_image_stand_out_among_many_sizes(data):
             str(good / f"{name}.png"), cv2.resize(image_of(data, "train/good/000.png")[::-1, ::-1], (side, side))
         )
     assert found(data)["warning", "size"] == [["train/good/huge.png"], ["train/good/tiny.png"]]
+
+
+def test_a_strip_stands_out_though_proportions_vary(data):
+    good = data / "train" / "good"
+    for number, path in enumerate(sorted(good.iterdir())):
+        picture = cv2.imread(str(path))
+        cv2.imwrite(str(path), cv2.resize(picture, (300, 100 + 40 * number)))
+    picture = cv2.imread(str(sorted(good.iterdir())[0]))
+    cv2.imwrite(str(good / "strip.png"), cv2.resize(picture, (1800, 100)))
+    (shape,) = [f for f in findings(survey(data)) if f.rule == "shape"]
+    assert [str(group[0]) for group in shape.groups] == ["train/good/strip.png"]
+
+
+def test_a_picture_in_a_printer_s_inks_stands_out(data):
+    good = data / "train" / "good"
+    Image.open(sorted(good.iterdir())[0]).convert("L").convert("CMYK").save(good / "print.jpg")
+    (inks,) = [f for f in findings(survey(data)) if "CMYK" in f.message]
+    assert inks.message == "1 good image in CMYK among those in RGB or grey"
+    assert [str(group[0]) for group in inks.groups] == ["train/good/print.jpg"]
 
 
 def test_a_set_of_two_sizes_is_noted_with_both(data):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import struct
 import zlib
+from pathlib import PurePath
 
 import cv2
 import numpy as np
@@ -13,7 +14,8 @@ import pytest
 from uadx import create_pipeline
 from uadx.errors import UsageError
 from uadx.evaluation.evaluate import evaluate
-from uadx.evaluation.layout import decode_mask, find_test_set
+from uadx.evaluation.layout import find_test_set
+from uadx.evaluation.masks import decode_mask, read_mask
 from uadx.evaluation.worst import SHOWN, Worst
 
 
@@ -76,18 +78,39 @@ def test_masks_that_mark_nothing_are_noted(pipeline, product, tmp_path):
     ]
 
 
-def test_a_mask_of_another_size_is_refused_by_name(pipeline, product, tmp_path):
-    (tmp_path / "hole").mkdir()
+def test_a_mask_that_does_not_fit_is_named_and_costs_no_other(pipeline, product, tmp_path):
+    shutil.copytree(product / "ground_truth", tmp_path, dirs_exist_ok=True)
+    whole = evaluate(pipeline.predict(product / "test"), tmp_path)
     cv2.imwrite(str(tmp_path / "hole" / "000_mask.png"), np.zeros((10, 10), np.uint8))
-    with pytest.raises(UsageError, match=r"000_mask.png does not fit its image: 10 x 10, the image is 300 x 300"):
-        evaluate(pipeline.predict(product / "test"), tmp_path)
+    (tmp_path / "glue" / "001_mask.png").write_bytes(b"")
+    evaluation = evaluate(pipeline.predict(product / "test"), tmp_path)
+    assert evaluation.unfit == [
+        f"the mask {tmp_path / 'glue' / '001_mask.png'} does not fit its image: no picture, the image is 300 x 300",
+        f"the mask {tmp_path / 'hole' / '000_mask.png'} does not fit its image: 10 x 10, the image is 300 x 300",
+    ]
+    assert evaluation.notes == ["Defective images whose mask does not fit, which count likewise: 2."]
+    assert evaluation.total.auroc == whole.total.auroc
+    assert evaluation.total.aupro is not None
 
 
-def test_an_empty_mask_file_is_refused_by_name(pipeline, product, tmp_path):
+@pytest.mark.parametrize("name", ["_mask.jpg", "_mask.jpeg", "_mask.bmp", "_mask.tif", ".png", ".jpg"])
+def test_masks_come_with_other_suffixes_and_names(product, tmp_path, name):
     (tmp_path / "hole").mkdir()
-    (tmp_path / "hole" / "000_mask.png").write_bytes(b"")
-    with pytest.raises(UsageError, match=r"000_mask.png does not fit its image: no picture, the image is 300 x 300"):
-        evaluate(pipeline.predict(product / "test"), tmp_path)
+    mask = cv2.imread(str(product / "ground_truth" / "hole" / "000_mask.png"), cv2.IMREAD_UNCHANGED)
+    cv2.imwrite(str(tmp_path / "hole" / f"000{name}"), mask)
+    found = read_mask(PurePath("hole/000.png"), tmp_path, *mask.shape)
+    assert found is not None
+    np.testing.assert_array_equal(found, mask > 0)
+
+
+def test_a_jpeg_s_blur_is_no_defect(tmp_path):
+    mask = np.zeros((64, 64), np.uint8)
+    mask[20:40, 20:40] = 255
+    cv2.imwrite(str(tmp_path / "mask.jpg"), mask, [cv2.IMWRITE_JPEG_QUALITY, 30])
+    assert np.count_nonzero(cv2.imread(str(tmp_path / "mask.jpg"), cv2.IMREAD_GRAYSCALE)) > 450
+    found = decode_mask(tmp_path / "mask.jpg")
+    assert found is not None
+    assert abs(int(found.sum()) - 400) < 20
 
 
 def test_a_mask_of_a_monstrous_size_is_no_picture(tmp_path):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from uadx.check.findings import Finding
 from uadx.check.survey import Survey
-from uadx.evaluation.layout import GOOD, decode_mask, mask_path
+from uadx.evaluation.layout import GOOD
+from uadx.evaluation.masks import SUFFIXES, decode_mask, find_mask
 from uadx.plural import counted
 
 NEARLY_ALL = 0.9
@@ -17,17 +18,19 @@ NEARLY_ALL = 0.9
 def masks(survey: Survey) -> Iterator[Finding]:
     if not survey.masks.is_dir():
         return
-    wanted = {mask_path(image.place.relative_to("test"), survey.masks): image for image in survey.of("test")}
+    found: set[Path] = set()
     missing: list[PurePath] = []
     blank: list[PurePath] = []
     misfits: list[PurePath] = []
     whole: list[PurePath] = []
     on_good: list[PurePath] = []
-    for path, image in wanted.items():
-        if not path.is_file():
+    for image in survey.of("test"):
+        path = find_mask(image.place.relative_to("test"), survey.masks)
+        if path is None:
             if image.kind != GOOD:
                 missing.append(image.place)
             continue
+        found.add(path)
         mask = decode_mask(path)
         if mask is None or mask.shape != image.size:
             misfits.append(image.place)
@@ -37,14 +40,21 @@ def masks(survey: Survey) -> Iterator[Finding]:
             blank.append(image.place)
         elif mask.mean() > NEARLY_ALL:
             whole.append(image.place)
-    orphans = [p.relative_to(survey.data) for p in sorted(survey.masks.rglob("*.png")) if p not in wanted]
+    pictures = (path for path in sorted(survey.masks.rglob("*")) if path.suffix.lower() in SUFFIXES)
+    orphans = [path.relative_to(survey.data) for path in pictures if path not in found]
     for places, weight, noun, what, advice in (
         (misfits, "error", "image", "whose mask has another size, or is no picture", "draw the mask on the image"),
         (on_good, "error", "good image", "with a mask that marks a defect", "decide whether they are good"),
         (blank, "error", "defective image", "with a mask that marks nothing", "draw the defect: anything but 0"),
         (whole, "warning", "mask", "that marks nearly the whole image", "is it inverted? Good pixels are 0"),
         (missing, "warning", "defective image", "without a mask, which counts for the image figures only", "draw one"),
-        (orphans, "warning", "mask", "of no image", "a mask is called NAME_mask.png, in the folder of its kind"),
+        (
+            orphans,
+            "warning",
+            "mask",
+            "of no image",
+            "a mask is called NAME_mask.png, or as its image is",
+        ),
     ):
         if places:
             yield Finding("mask", weight, f"{counted(len(places), noun)} {what}", advice, [[place] for place in places])  # type: ignore[arg-type]

@@ -17,6 +17,8 @@ FAR = 6.0
 """Robust standard deviations from the median from which a size or shape is called odd."""
 FAR_LIGHT = 3.5
 """The same for brightness and contrast: where good images vary the most, on magnetic_tile, none lies 3 away."""
+FAR_SHAPE = float(np.log(5))
+"""Ratio of proportions to the median's from which a picture is odd, however much the others vary."""
 ALIKE = 0.9
 """Share of the images from which theirs is the size of all, and the others are odd."""
 FEW_SIZES = 5
@@ -66,13 +68,16 @@ def _sizes(good: Sequence[Facts]) -> Iterator[Finding]:
                 "are they of one camera? What is scaled otherwise looks like another surface",
             )
     shapes = np.log([image.size[1] / image.size[0] for image in good])
-    yield from _few(good, _far(shapes, 0.2), "shape", "far wider or taller than the others", "crop all alike")
+    yield from _few(
+        good, _far(shapes, 0.2, most=FAR_SHAPE), "shape", "far wider or taller than the others", "crop all alike"
+    )
 
 
 def _formats(good: Sequence[Facts]) -> Iterator[Finding]:
     for rule, traits, advice in (
         ("colour", ["in grey" if image.grey else "in colour" for image in good], "one camera and one format"),
         ("depth", [f"of {image.bits} bits" for image in good], "one camera and one format"),
+        ("colour", [f"in {'CMYK' if image.inks else 'RGB or grey'}" for image in good], "one program"),
         ("alpha", [f"{'with' if image.alpha else 'without'} transparency" for image in good], "one program"),
     ):
         usual, *others = (trait for trait, _ in Counter(traits).most_common())
@@ -122,8 +127,9 @@ def _of_all(rule: str, weight: Weight, message: str, advice: str) -> Finding:
     return Finding(rule, weight, message, advice, [])
 
 
-def _far(values: NDArray[np.float64], least: float, far: float = FAR) -> NDArray[np.bool_]:
-    """Which values are `far` robust standard deviations and at least `least` from the median; of fewer than 5, none."""
+def _far(values: NDArray[np.float64], least: float, far: float = FAR, most: float = np.inf) -> NDArray[np.bool_]:
+    """Which values are `far` robust standard deviations and at least `least` from the median, or `most`; of fewer than
+    5, none."""
     away = np.abs(values - np.median(values))
     spread = 1.4826 * float(np.median(away))
-    return (away > max(far * spread, least)) & (len(values) >= 5)
+    return (away > min(max(far * spread, least), most)) & (len(values) >= 5)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from uadx.errors import InputError, UsageError
 from uadx.evaluation.layout import GOOD, MASKS, mixture
+from uadx.images import jpeg
 from uadx.images.decode import Limits, load
 from uadx.images.sources import Source, expand
 from uadx.pipeline.inspector import usable_cores
@@ -34,6 +35,7 @@ class Facts:
     """An image. place: its path below the data folder; part: "train" or "test"; kind: "good" or a defect's name.
 
     bits: of a value in the file, 8 or 16. highest: of its values of colour. alpha: whether it has transparency, too.
+    inks: whether its colours are those of a printer (CMYK).
     brightness, contrast: mean and standard deviation of the grey values, 0..255. thumbnail: float32 [SIDE, SIDE].
     """
 
@@ -47,6 +49,7 @@ class Facts:
     bits: int
     highest: int
     alpha: bool
+    inks: bool
     brightness: float
     contrast: float
     thumbnail: NDArray[np.float32]
@@ -142,6 +145,7 @@ def _look(source: Source, place: PurePath, part: str, kind: str) -> Facts | tupl
         bits=8 * stored.dtype.itemsize,
         highest=int((stored[:, :, :3] if stored.ndim == 3 else stored).max()),
         alpha=stored.ndim == 3 and stored.shape[2] == 4,
+        inks=data.startswith(b"\xff\xd8") and (frame := jpeg.read_frame(data)) is not None and frame.components == 4,
         brightness=float(values.mean()),
         contrast=float(values.std()),
         thumbnail=grey,

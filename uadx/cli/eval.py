@@ -48,7 +48,7 @@ def command(data: Path, output: Path, as_json: bool, quiet: bool, **settings: An
     uadx eval --model my_model --data parts/
 
     Writes a page with curves and the worst mistakes, the figures as JSON, and each image's score as CSV. Exit code 8
-    where some images could not be read.
+    where some images or masks could not be read.
     """
     from uadx.cli.progress import NO_MODEL, shown_progress, shown_warnings
     from uadx.evaluation.evaluate import evaluate
@@ -81,6 +81,8 @@ def command(data: Path, output: Path, as_json: bool, quiet: bool, **settings: An
                     advance(next(count))
 
             evaluation = evaluate(watched(), test_set.masks)
+        for message in evaluation.unfit:
+            click.echo(f"error: {message}", err=True)
         page = output / "index.html"
         write_page(page, pipeline, data, evaluation, worst)
         record = write_record(output / "eval.json", pipeline, data, evaluation)
@@ -90,7 +92,7 @@ def command(data: Path, output: Path, as_json: bool, quiet: bool, **settings: An
             click.echo(page.resolve())
         else:
             _say(evaluation, pipeline, page)
-    return EXIT_INPUTS_FAILED if evaluation.unread else 0
+    return EXIT_INPUTS_FAILED if evaluation.unread or evaluation.unfit else 0
 
 
 def _say(evaluation: Evaluation, pipeline: Pipeline, page: Path) -> None:

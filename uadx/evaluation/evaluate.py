@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from uadx.errors import UsageError
-from uadx.evaluation.layout import GOOD, kind_of, read_mask
+from uadx.errors import InputError, UsageError
+from uadx.evaluation.layout import GOOD, kind_of
+from uadx.evaluation.masks import read_mask
 from uadx.evaluation.pixels import Defects, measure_defects
 from uadx.evaluation.ranking import Measure, rank, share
 from uadx.evaluation.store import MapStore
@@ -50,7 +51,8 @@ class Evaluation:
     """Figures for each kind (good first, then by name) and for all defective images together.
 
     scores: of the images of each kind. defects: what the figures of the maps and the curves come from. unmasked:
-    defective images without a mask, which count for the image figures only. unread: inputs that gave no result.
+    defective images without a mask, which count for the image figures only. unfit: what is wrong with the masks of
+    others, which count alike. unread: inputs that gave no result.
     unsorted: images that lie in no kind's folder, and count for nothing. blank: masked images whose mask marks nothing.
     unfamiliar: what is to be said where most images are unlike the calibration ones (see uadx.scoring.familiarity).
     """
@@ -63,6 +65,7 @@ class Evaluation:
     unread: int
     unsorted: int
     blank: int = 0
+    unfit: Sequence[str] = ()
     unfamiliar: str | None = None
 
     @property
@@ -73,6 +76,8 @@ class Evaluation:
             notes.append(f"There are no images of the kind {GOOD!r}, so that nothing can be compared with them.")
         if self.unmasked:
             notes.append(f"Defective images without a mask, which count for the image figures only: {self.unmasked}.")
+        if self.unfit:
+            notes.append(f"Defective images whose mask does not fit, which count likewise: {len(self.unfit)}.")
         if self.blank:
             notes.append(f"Defective images whose mask marks nothing: all their pixels count as good: {self.blank}.")
         if self.unread:
@@ -97,10 +102,11 @@ def evaluate(results: Iterable[Result], masks: Path) -> Evaluation:
     """Measure the results of inspecting a `test` folder; masks: the folder `ground_truth`.
 
     Anomaly maps wait in a temporary file, at feature scale. Inputs that could not be read do not count.
-    Raises UsageError where no image could be read, or a mask does not fit its image.
+    Raises UsageError where no image could be read.
     """
     seen: dict[str, _Seen] = {}
     unread = unmasked = unsorted = blank = 0
+    unfit: list[str] = []
     tally = Tally()
     with MapStore() as store:
         for result in results:
@@ -117,7 +123,11 @@ def evaluate(results: Iterable[Result], masks: Path) -> Evaluation:
             images.scores.append(result["score"])
             images.flagged += result["is_anomaly"]
             height, width = result["image_size"]
-            mask = np.zeros((height, width), np.bool_) if kind == GOOD else read_mask(place, masks, height, width)
+            try:
+                mask = np.zeros((height, width), np.bool_) if kind == GOOD else read_mask(place, masks, height, width)
+            except InputError as error:
+                unfit.append(error.message)
+                continue
             if mask is None:
                 unmasked += 1
                 continue
@@ -139,7 +149,7 @@ def evaluate(results: Iterable[Result], masks: Path) -> Evaluation:
         kinds = [Figures(GOOD, len(good.scores), good.flagged, share(good.flagged, len(good.scores))), *kinds]
     scores = {kind: of_kind.scores for kind, of_kind in ((GOOD, good), *sorted(seen.items()))}
     total = _figures(ALL, good, together, defects)
-    return Evaluation(kinds, total, scores, defects, unmasked, unread, unsorted, blank, tally.warning)
+    return Evaluation(kinds, total, scores, defects, unmasked, unread, unsorted, blank, unfit, tally.warning)
 
 
 def _defects(store: MapStore) -> Defects | None:

@@ -1,14 +1,10 @@
-"""Labelled images in MVTec layout: test/<kind>/NAME, ground_truth/<kind>/NAME_mask.png; the good kind is `good`."""
+"""Labelled images in MVTec layout: test/<kind>/NAME, masks in ground_truth/<kind>; the good kind is `good`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from uadx.errors import UsageError
 
@@ -44,39 +40,6 @@ def find_test_set(data: Path) -> TestSet:
 def kind_of(place: PurePath) -> str:
     """The kind of an image by its path below `test`: the first directory, or "" where it lies in none."""
     return place.parts[0] if len(place.parts) > 1 else ""
-
-
-def mask_path(place: PurePath, masks: Path) -> Path:
-    """Where the mask of the image at that path below `test` belongs."""
-    return masks.joinpath(*place.parent.parts, f"{place.stem}_mask.png")
-
-
-def read_mask(place: PurePath, masks: Path, height: int, width: int) -> NDArray[np.bool_] | None:
-    """The mask of a defective image [height, width], True on the defect; None where there is none.
-
-    Anything but 0 is a defect, 255 and 1 alike. Raises UsageError where it cannot be read or has another size.
-    """
-    path = mask_path(place, masks)
-    if not path.is_file():
-        return None
-    mask = decode_mask(path)
-    if mask is None or mask.shape != (height, width):
-        found = "no picture" if mask is None else f"{mask.shape[1]} x {mask.shape[0]}"
-        raise UsageError(
-            f"the mask {path} does not fit its image: {found}, the image is {width} x {height}",
-            hint="a mask has its image's size, 0 for good pixels and anything else for defective ones",
-        )
-    return mask
-
-
-def decode_mask(path: Path) -> NDArray[np.bool_] | None:
-    """A mask as it lies in its file, [H, W]; None where that is no picture."""
-    flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH  # reduced to 8 bits, a 1 of 16 bits would be a 0
-    try:
-        mask = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags)
-    except cv2.error:  # what OpenCV raises for an empty file, and for one that claims a monstrous size
-        return None
-    return None if mask is None else np.asarray(mask > 0)
 
 
 def mixture(folder: Path, places: Iterable[PurePath]) -> tuple[str, str] | None:

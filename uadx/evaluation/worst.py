@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from uadx.evaluation.layout import GOOD, kind_of, read_mask
+from uadx.errors import InputError
+from uadx.evaluation.layout import GOOD, kind_of
+from uadx.evaluation.masks import read_mask
 from uadx.report.pictures import shrunk, thumbnail
 from uadx.result import Result
 
@@ -71,9 +74,10 @@ class Worst:
     def _pair(self, result: Result, kind: str) -> str:
         height, width = result["image_size"]
         plain, heated = shrunk(result.image, SIDE // 2), shrunk(result.img, SIDE // 2)
-        mask = None if kind == GOOD else read_mask(result.source.output, self._masks, height, width)
-        if mask is not None:
-            _outline(plain, mask)
+        with contextlib.suppress(InputError):  # evaluate() says what is wrong with a mask
+            mask = None if kind == GOOD else read_mask(result.source.output, self._masks, height, width)
+            if mask is not None:
+                _outline(plain, mask)
         # side by side where they are tall, one above the other where they are wide
         axis = 1 if height * 1.5 >= width else 0
         gap = np.full((plain.shape[0], GAP, 3) if axis else (GAP, plain.shape[1], 3), 255, np.uint8)

@@ -34,12 +34,14 @@ _GREY, _BLOCK = 128, 8
 
 
 class Frame(NamedTuple):
-    """width, height: pixels as stored. orientation: EXIF's, 1 to 8. end: where the end marker lies."""
+    """width, height: pixels as stored. orientation: EXIF's, 1 to 8. end: where the end marker lies. components: 1 in
+    grey, 3 in colour, 4 in the inks of a printer."""
 
     width: int
     height: int
     orientation: int
     end: int
+    components: int
 
 
 def read_frame(data: bytes) -> Frame | None:
@@ -56,7 +58,7 @@ def read_frame(data: bytes) -> Frame | None:
             raise _damaged(f"a marker (0xff{code:02x}) that has no place there")
         if code == _END and frame:
             height, width = struct.unpack_from(">HH", frame, 1)
-            return Frame(width, height, orientation, marker.start())
+            return Frame(width, height, orientation, marker.start(), frame[5])
         if code == 0x01 or _RESTART <= code <= _END:
             continue
         (length,) = struct.unpack_from(">H", data, at)
