@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--teacher", default="default")
     parser.add_argument("--output", type=Path, default=default_path())
     parser.add_argument("--train-good", type=int, default=4000)
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--epochs", type=int)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         product = Path(folder) / "mesh"

@@ -11,8 +11,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from uadx.bundle.manifest import Cost
 from uadx.bundle.reader import default_path, open_bundle
 from uadx.bundle.writer import write_files
+from uadx.cli.export import _doubt
 
 HELD_OUT = 4
 
@@ -49,7 +51,9 @@ def exported(trained, product, tmp_path_factory):
     done = subprocess.run(
         [sys.executable, "-m", "uadx", *map(str, command)], capture_output=True, text=True, check=True
     )
-    assert done.stderr == ""
+    assert done.stderr == (
+        "warning: int8 was compared with f32 on 16 images, which shows little: name a folder with more\n"
+    )
     return Exported(path, done.stdout)
 
 
@@ -70,6 +74,20 @@ def test_the_command_says_what_int8_costs_and_how_to_run_it(exported):
     assert said[2] == f"uadx run --model {exported.path} --precision int8"
     assert cost.agreement > 0.95
     assert abs(cost.auroc - cost.auroc_f32) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("cost", "words"),
+    [
+        (None, "on 0 images, which shows little"),
+        (Cost(images=19, agreement=1.0, flips=0), "on 19 images, which shows little"),
+        (Cost(images=200, agreement=1.0, flips=3), "gives 3 other verdicts on 200 images"),
+        (Cost(images=200, agreement=0.97, flips=2), "a rank correlation of 0.970: run f32"),
+    ],
+)
+def test_a_doubtful_int8_form_is_doubted(cost, words):
+    assert words in (_doubt(cost) or "")
+    assert _doubt(Cost(images=200, agreement=0.99, flips=2)) is None
 
 
 @pytest.mark.parametrize("device", ["openvino:CPU", "onnxruntime:CPUExecutionProvider"])

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from uadx.errors import UadxWarning
-from uadx.output.lock import try_lock
+from uadx.lock import try_lock
 
 needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed: pip install 'uadx[torch]'")
 

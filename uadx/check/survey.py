@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from uadx.cores import usable_cores
 from uadx.errors import InputError, UsageError
 from uadx.evaluation.layout import GOOD, MASKS, mixture
 from uadx.images import jpeg
 from uadx.images.decode import Limits, load
 from uadx.images.sources import Source, expand
-from uadx.pipeline.inspector import usable_cores
 from uadx.pipeline.stream import staged
 
 SIDE = 32

@@ -11,10 +11,19 @@ from typing import TYPE_CHECKING
 import click
 
 from uadx.errors import UnavailableError, UsageError
+from uadx.plural import counted
 
 if TYPE_CHECKING:
     from uadx.api import Precision
+    from uadx.bundle.manifest import Cost
     from uadx.bundle.reader import Bundle
+
+FEW = 20
+"""Images, below which what int8 costs is not known."""
+ALLOWED = 0.01
+"""Share of other verdicts from which `uadx tune` refuses a form, too."""
+LEAST_AGREEMENT = 0.98
+"""Rank correlation; good models of one product reach 0.99 and more."""
 
 
 class _Batches(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic since click 8.4
@@ -133,6 +142,8 @@ def _quantised(bundle: Bundle, precision: Precision | None, data: Path | None, w
     with shown_warnings(), shown_stages() as stage:
         cost = add_int8(bundle, data, where, stage)
     said = f"{where} has {INT8} (int8)"
+    if doubt := _doubt(cost):
+        click.echo(f"warning: {doubt}", err=True)
     if cost is None:
         return said
     said += (
@@ -142,3 +153,16 @@ def _quantised(bundle: Bundle, precision: Precision | None, data: Path | None, w
     if cost.auroc is not None:
         said += f", image AUROC {cost.auroc_f32:.4f} -> {cost.auroc:.4f}"
     return f"{said}\nuadx run --model {where} --precision int8"
+
+
+def _doubt(cost: Cost | None) -> str | None:
+    """Why the int8 form may not be as good as float32, or cannot be told to be."""
+    if cost is None or cost.images < FEW:
+        count = counted(0 if cost is None else cost.images, "image")
+        return f"int8 was compared with f32 on {count}, which shows little: name a folder with more"
+    if cost.flips > ALLOWED * cost.images or cost.agreement < LEAST_AGREEMENT:
+        return (
+            f"int8 gives {cost.flips} other verdicts on {cost.images} images, and a rank correlation of "
+            f"{cost.agreement:.3f}: run f32, or bf16 where the device has it"
+        )
+    return None

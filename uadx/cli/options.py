@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from uadx.limits import LARGEST_BATCH
+
 
 class Positive(click.FloatRange):
     """A number above 0 that is neither nan nor inf."""
@@ -29,7 +31,9 @@ devices_file = click.option("--devices-file", metavar="FILE", help="A devices.ya
 pipeline = click.option("--pipeline", metavar="NAME|FILE", help="A configuration file; explicit options beat it.")
 
 batch_size = click.option(
-    "--batch-size", type=click.IntRange(1), help="Images per inference. Default: what suits the device."
+    "--batch-size",
+    type=click.IntRange(1, LARGEST_BATCH),
+    help="Images per inference. Default: what suits the device.",
 )
 workers = click.option(
     "--workers", type=click.IntRange(1), help="Threads that decode, score and draw. Default: one per core."

@@ -12,6 +12,7 @@ import click
 
 from uadx.cli import options
 from uadx.errors import UnavailableError, UsageError
+from uadx.limits import LARGEST_BATCH
 
 if TYPE_CHECKING:
     from uadx.serve.settings import Settings
@@ -24,7 +25,11 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 @options.device
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; 0.0.0.0: all of them.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any that is free.")
-@click.option("--max-batch", type=click.IntRange(1), help="Images per inference. Default: what suits the device.")
+@click.option(
+    "--max-batch",
+    type=click.IntRange(1, LARGEST_BATCH),
+    help="Images per inference. Default: what suits the device.",
+)
 @click.option(
     "--max-delay-ms",
     type=click.FloatRange(0, 10_000),

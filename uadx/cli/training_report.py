@@ -7,7 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from uadx.bundle.manifest import Manifest
+from uadx.plural import counted
 from uadx.scoring.calibration import DEFAULT_FPR, Calibration
+
+FEW = 4
+"""Held-out images, below which a verdict is a guess."""
 
 
 def certified(manifest: Manifest, what: str, output: Path, held_out: float) -> Iterator[str]:
@@ -22,4 +26,9 @@ def certified(manifest: Manifest, what: str, output: Path, held_out: float) -> I
         yield f"{count} held-out images certify no lower rate; {DEFAULT_FPR:g} takes {needed} good images"
     else:
         yield f"rates of {calibration.lowest_fpr:.2g} and more are certified (uadx run --fpr)"
+    if count < FEW:
+        yield (
+            f"warning: {counted(count, 'held-out image')} make no threshold to rely on: 1 good part in {count + 1} may"
+            " lie above it. Look at scores and heat maps until there are 20 good images, better 200"
+        )
     yield f"next: uadx run --model {output} --input DIR"

@@ -12,6 +12,7 @@ import click
 from uadx.cli import options
 from uadx.cli.progress import shown_stages, shown_warnings
 from uadx.cli.tune_table import as_json, print_table
+from uadx.limits import LARGEST_BATCH
 
 if TYPE_CHECKING:
     from uadx.pipeline.config import PipelineConfig
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     "--device", "-d", metavar="DEVICE", help="A kind: all its backends; backend:name: that one. Default: cpu."
 )
 @click.option("--precision", type=options.PRECISIONS, help="The only one to try. Default: all that the device has.")
-@click.option("--batch-size", type=click.IntRange(1), help="The only one to try. Default: three sizes.")
+@click.option("--batch-size", type=click.IntRange(1, LARGEST_BATCH), help="The only one to try. Default: three sizes.")
 @click.option(
     "--data",
     metavar="DIR",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from uadx.api import CompiledModel, CompileOptions, DeviceRef, Hint, ModelArtifact, Placement, Precision
 from uadx.contract import misfit, plugin_code
+from uadx.cores import core_limit
 from uadx.devices.placement import check_placement
 from uadx.devices.resolve import Located
 from uadx.errors import CompileError, PlacementError, PluginError, UadxError, UnavailableError
@@ -32,7 +33,7 @@ def compile_for(
     Raises UnavailableError where the backend takes none of the forms, PluginError, CompileError, PlacementError.
     """
     name, spec = located.name, located.spec
-    options = CompileOptions(request.precision or spec.default_precision, request.max_batch, request.hint)
+    options = CompileOptions(request.precision or spec.default_precision, request.max_batch, request.hint, core_limit())
     fitting = [artifact for artifact in request.artifacts if artifact.format in spec.formats]
     if not fitting:
         formats = " and ".join(dict.fromkeys(artifact.format for artifact in request.artifacts))

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from uadx.images.sources import Source
-from uadx.output.lock import try_lock
+from uadx.lock import try_lock
 
 NAME = "run.inputs"
 LENGTH = 33

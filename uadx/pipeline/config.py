@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 from uadx.api import Hint, Precision
 from uadx.errors import ConfigError
 from uadx.images.framing import Overlap, TileSize, Tiling, chosen_tiling
+from uadx.limits import LARGEST_BATCH
 from uadx.scoring.fusion import Fusion
 from uadx.yaml_file import read_yaml
 
@@ -43,7 +44,7 @@ class PipelineConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     model: str | None = None
     device: str | None = None
-    batch_size: _PositiveInt | None = None
+    batch_size: Annotated[int, Meta(ge=1, le=LARGEST_BATCH)] | None = None
     workers: _PositiveInt | None = None
     threshold: float | None = None
     fpr: _Rate | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Generator, Iterable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from uadx.api import Hint
 from uadx.bundle.reader import Bundle
 from uadx.contract import plugin_code, words
+from uadx.cores import usable_cores
 from uadx.devices.compiling import Request
 from uadx.devices.opened import OpenedModel, Share, open_model
 from uadx.errors import InferenceError, InputError, UadxError
@@ -214,12 +214,6 @@ def _open(bundle: Bundle, config: PipelineConfig) -> OpenedModel:
         opened.close()
         raise
     return opened
-
-
-def usable_cores() -> int:
-    """The cores this process may use, which in a container are fewer than the host's."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def _failed(share: Share) -> str:

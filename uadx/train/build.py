@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from uadx import __version__
 from uadx.bundle.manifest import SCHEMA, Input, Manifest, Teacher, Training
 from uadx.bundle.writer import check_replaceable, write_bundle
+from uadx.cores import core_limit
 from uadx.errors import OutputError, UnavailableError, UsageError
 from uadx.files import write_whole
 from uadx.images.framing import Framing, Tiling
-from uadx.output.lock import try_lock
+from uadx.lock import try_lock
 from uadx.scoring.calibration import Calibration
 from uadx.stfpm import graph, reference
 from uadx.stfpm.training import Epoch, Recipe, Trainer
@@ -188,6 +189,8 @@ def torch_device(device: str) -> str:
 
     kind, _, index = device.partition(":")
     if kind == "cpu" and not index:
+        if (cores := core_limit()) is not None:
+            torch.set_num_threads(cores)
         return "cpu"
     if kind in {"gpu", "cuda"} and (not index or index.isdecimal()):
         if not torch.cuda.is_available() or int(index or 0) >= torch.cuda.device_count():

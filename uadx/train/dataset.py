@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from uadx.cores import usable_cores
 from uadx.errors import InputError, UadxWarning, UsageError
 from uadx.evaluation.layout import GOOD, mixture
 from uadx.images.decode import Limits, examine, load
@@ -244,6 +244,6 @@ class _Reader:
 
 
 def _in_threads(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-    workers = os.cpu_count() or 1
+    workers = usable_cores()
     with ThreadPoolExecutor(workers) as pool:
         yield from staged(items, lambda item: pool.submit(work, item), 2 * workers)

@@ -15,11 +15,11 @@ import msgspec
 
 from uadx import __version__
 from uadx.bundle.reader import Bundle
+from uadx.cores import usable_cores
 from uadx.devices.grammar import KindDevice
 from uadx.devices.resolve import Resolver
 from uadx.machine import Machine
 from uadx.pipeline.config import PipelineConfig
-from uadx.pipeline.inspector import usable_cores
 
 _PCI = "/sys/bus/pci/devices"
 _ACCELERATORS = ("0x03", "0x12")

@@ -1,0 +1,5 @@
+"""Bounds that the command line, the configuration file and the Python API share; imported by `uadx --help`."""
+
+LARGEST_BATCH = 1024
+"""Images per inference: far above what makes any device faster. A slip of the pen would ask for memory that no machine
+has."""
