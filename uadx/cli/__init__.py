@@ -20,6 +20,7 @@ COMMANDS = {
     "check": ("uadx.cli.check", "Find what is wrong with a folder of images before training on it."),
     "eval": ("uadx.cli.eval", "Measure a model on labelled images."),
     "recalibrate": ("uadx.cli.recalibrate", "Derive a model's threshold anew, for other pictures or for tiles."),
+    "drift": ("uadx.cli.drift", "Tell whether production still has the scores that the threshold is for."),
     "info": ("uadx.cli.info", "Show what a model bundle is and what its threshold means."),
     "devices": ("uadx.cli.devices", "List what can be typed after --device here, and why not the rest."),
     "verify": ("uadx.cli.verify", "Check that a device repeats a model's golden vectors."),
