@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 from importlib.util import find_spec
 from pathlib import Path
@@ -62,6 +63,12 @@ def test_the_python_example_of_the_readme_runs(folder):
 def test_links_to_files_lead_somewhere(page):
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text("utf-8")):
         assert (page.parent / target).exists(), target
+
+
+def test_the_reference_is_what_the_commands_say():
+    reference = runpy.run_path(str(ROOT / "docs" / "reference.py"))["reference"]
+    said = (ROOT / "docs" / "cli.md").read_text("utf-8")
+    assert said.split() == reference().split(), "write it anew: python docs/reference.py"
 
 
 def test_every_command_is_documented():
