@@ -27,7 +27,7 @@ from uadx.images.decode import load as decoded
 from uadx.images.framing import Framing
 from uadx.images.sources import expand
 from uadx.stfpm.network import Trunk
-from uadx.train.build import IMAGES_SEEN
+from uadx.train.beginning import IMAGES_SEEN
 from uadx.train.dataset import by_seed, read_good_images
 from uadx.train.proportions import AREA, fitting_size
 from uadx.train.teacher import TeacherWeights, load_teacher

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
+from uadx.bundle.reader import open_bundle
 from uadx.errors import UadxWarning
 from uadx.lock import try_lock
 
@@ -122,6 +124,71 @@ def test_a_killed_training_goes_on_and_gives_the_same_bundle(product, tmp_path):
     assert "going on after epoch" in again.stderr
     assert (path / "stfpm.onnx").read_bytes() == (whole / "stfpm.onnx").read_bytes()
     assert sorted(p.name for p in path.parent.iterdir()) == ["mesh"]
+
+
+@needs_torch
+def test_a_model_is_taught_on_and_says_from_which(uadx, trained, product, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    for number, path in enumerate(sorted((product / "test").rglob("*.png"))[:6]):  # none of them taught it
+        (other / f"new{number}.png").write_bytes(path.read_bytes())
+    for path in sorted((product / "train" / "good").iterdir())[:6]:
+        (other / path.name).write_bytes(path.read_bytes())
+    before = open_bundle(trained)
+    run = uadx("train", "--from", trained, "--data", other, "--output", tmp_path / "on", "--epochs", 1)
+    assert run.code == 0, run.err
+    after = open_bundle(tmp_path / "on")
+    assert after.manifest.parent == before.sha256
+    assert after.manifest.teacher == before.manifest.teacher
+    assert after.manifest.input == before.manifest.input
+    assert not set(after.manifest.training.held_out) & set(before.manifest.training.taught)
+    assert before.sha256 in uadx("info", tmp_path / "on").out
+    from uadx.stfpm.graph import network_weights
+
+    old, new = (network_weights(one.artifact.path.read_bytes(), "student") for one in (before, after))
+    moved = max(float(abs(old[name].astype(float) - new[name]).max() / abs(old[name]).max()) for name in old)
+    assert 0 < moved < 1  # it goes on from what the model knows
+
+
+@needs_torch
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("--teacher", "torchvision"), "--teacher cannot be given beside --from"),
+        (("--tile", "64"), "--tile cannot be given beside --from"),
+        (("--image-size", "64"), "--image-size cannot be given beside --from"),
+        (("--each",), "--each cannot be given beside --from"),
+    ],
+)
+def test_what_a_model_brings_with_it_is_not_chosen_anew(uadx, trained, product, tmp_path, given, words):
+    run = uadx("train", "--from", trained, "--data", product, "--output", tmp_path / "m", *given)
+    assert run.code == 2
+    assert run.err == f"error: {words}\n  fix: the model keeps its teacher, size and tiles\n"
+
+
+@needs_torch
+def test_the_model_that_is_taught_on_stays_as_it_is(uadx, trained, product):
+    run = uadx("train", "--from", trained, "--data", product, "--output", trained)
+    assert run.code == 2
+    assert "--output is the model itself" in run.err
+
+
+@needs_torch
+def test_images_that_all_taught_the_model_calibrate_nothing(uadx, trained, product, tmp_path):
+    taught = tmp_path / "taught"
+    taught.mkdir()
+    known = set(open_bundle(trained).manifest.training.taught)
+    for path in (product / "train" / "good").iterdir():
+        if hashlib.sha256(path.read_bytes()).hexdigest()[:16] in known:
+            (taught / path.name).write_bytes(path.read_bytes())
+    for command in (("train", "--from", trained), ("recalibrate", "--model", trained)):
+        run = uadx(*command, "--data", taught, "--output", tmp_path / "m")
+        assert run.code == 2
+        assert run.err.splitlines() == [
+            f"error: no image of {taught} is left to calibrate by: all 10 taught the model, which repeats them too "
+            "well",
+            "  fix: bring good images that did not teach it",
+        ]
 
 
 @needs_torch

@@ -36,6 +36,12 @@ from uadx.errors import EXIT_INPUTS_FAILED, UnavailableError, UsageError
     show_default=True,
     help="default, torchvision (ImageNet, 47 MB, fetched once) or a file of ResNet-18 weights.",
 )
+@click.option(
+    "--from",
+    "start",
+    metavar="MODEL",
+    help="Teach this model on, with its teacher and size: a new batch or light, in a fifth of the time.",
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu, or gpu:N; with --each also several: gpu:0,1.")
 @click.option("--each", is_flag=True, help="One bundle for each folder of --data, OUTPUT/NAME; what is there is kept.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
@@ -48,6 +54,7 @@ def command(
     overlap: float | None,
     seed: int,
     teacher: str,
+    start: str | None,
     device: str,
     each: bool,
     quiet: bool,
@@ -62,6 +69,9 @@ def command(
     from uadx.images.framing import chosen_tiling
     from uadx.train.dataset import good_folder
 
+    if start is not None:
+        _refuse_beside_from({"--teacher": teacher != "default", "--image-size": image_size, "--tile": tile,
+                             "--overlap": overlap, "--each": each})  # fmt: skip
     size = None if image_size is None else _size(image_size)
     tiling = chosen_tiling(tile, overlap)
     if each:
@@ -72,13 +82,17 @@ def command(
         return _each(data, output, device, given, quiet)
     good_folder(data)  # a mistake in an argument is worth knowing before gigabytes are installed
     _check_packages()
+    from uadx.bundle.reader import open_bundle
     from uadx.cli.progress import shown_warnings
     from uadx.cli.training_progress import TerminalProgress
     from uadx.cli.training_report import certified
     from uadx.train.build import TrainOptions, train
     from uadx.train.dataset import HELD_OUT
 
-    asked = TrainOptions(data, output, epochs, size, seed, teacher, device, tiling)
+    parent = None if start is None else open_bundle(start)
+    if parent is not None and parent.path.resolve() == output.resolve():
+        raise UsageError("--output is the model itself, which is kept as it is", hint="name another bundle to write")
+    asked = TrainOptions(data, output, epochs, size, seed, teacher, device, tiling, parent)
     try:
         with shown_warnings(), TerminalProgress(quiet) as progress:
             manifest = train(asked, progress)
@@ -129,6 +143,14 @@ def _devices(text: str) -> list[str]:
     """`gpu:0,1` is two, as everywhere."""
     kind, _, indices = text.partition(":")
     return [f"{kind}:{index}" for index in indices.split(",")] if indices else [text]
+
+
+def _refuse_beside_from(given: Mapping[str, object]) -> None:
+    for option, value in given.items():
+        if value:
+            raise UsageError(
+                f"{option} cannot be given beside --from", hint="the model keeps its teacher, size and tiles"
+            )
 
 
 def _check_packages() -> None:

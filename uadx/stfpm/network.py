@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from uadx.errors import BundleError
 from uadx.stfpm.reference import IMAGENET_MEAN, IMAGENET_STD, NORM_EPS
-from uadx.stfpm.weights import STEM, STUDENT, TEACHER, Block, Conv, Level, Weights, fold
+from uadx.stfpm.weights import STEM, STUDENT, TEACHER, Block, Conv, Level, Weights, convolutions, fold
 
 
 def _conv(conv: Conv) -> nn.Conv2d:
@@ -100,6 +101,40 @@ class Student(nn.Module):
         """The weights with batch norms folded, as the exported graph takes them."""
         return fold(_arrays(self), self.levels)
 
+    @torch.no_grad()
+    def begin_as(self, folded: Weights, x: Tensor) -> None:
+        """Take folded weights, to be taught on. x: the teacher's stem of some images [N, 64, H/4, W/4].
+
+        The batch norms that were folded away are made anew: in training they take mean and deviation of a batch off
+        what comes, so their gain and bias are those of x, and the student goes on from what it did. Raises BundleError
+        where the weights are of another student.
+        """
+        norms: dict[nn.Module, tuple[nn.BatchNorm2d, Tensor]] = {}
+        for conv in convolutions(self.levels):
+            module = self.get_submodule(conv.name)
+            assert isinstance(module, nn.Conv2d)
+            weight, bias = (_tensor(folded, f"{conv.name}.{part}", module.weight.device) for part in ("weight", "bias"))
+            if weight.shape != module.weight.shape:
+                raise _another_student(f"its `{conv.name}` has another shape")
+            module.weight.copy_(weight)
+            if conv.norm is None:
+                assert module.bias is not None
+                module.bias.copy_(bias)
+                continue
+            norm = self.get_submodule(conv.norm)
+            assert isinstance(norm, nn.BatchNorm2d)
+            _set(norm, torch.zeros_like(bias), torch.ones_like(bias) - norm.eps, torch.ones_like(bias), bias)
+            norms[module] = norm, bias
+        outputs: dict[nn.Module, Tensor] = {}
+        hooks = [module.register_forward_hook(lambda at, _, out: outputs.update({at: out})) for module in norms]
+        self.eval()(x)
+        for hook in hooks:
+            hook.remove()
+        for module, (norm, bias) in norms.items():
+            variance, mean = torch.var_mean(outputs[module].float(), dim=(0, 2, 3), correction=0)
+            _set(norm, mean, variance, (variance + norm.eps).sqrt(), bias + mean)
+        self.train()
+
 
 def _blocks(level: Level) -> nn.Sequential:
     """The blocks of a level and, behind them, its head where it has one."""
@@ -107,6 +142,25 @@ def _blocks(level: Level) -> nn.Sequential:
     if level.head is not None:
         blocks.add_module("head", _conv(level.head))
     return blocks
+
+
+def _set(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, gain: Tensor, bias: Tensor) -> None:
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    norm.running_mean.copy_(mean)
+    norm.running_var.copy_(variance)
+    norm.weight.copy_(gain)
+    norm.bias.copy_(bias)
+
+
+def _another_student(how: str) -> BundleError:
+    return BundleError(f"the model's student is none to teach on: {how}", hint="train it anew: leave out --from")
+
+
+def _tensor(folded: Weights, name: str, device: torch.device) -> Tensor:
+    if name not in folded:
+        raise _another_student(f"it has no `{name}`")
+    return torch.from_numpy(np.asarray(folded[name], np.float32)).to(device)
 
 
 def _begin(network: nn.Module) -> None:

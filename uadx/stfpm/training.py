@@ -38,6 +38,8 @@ Images = NDArray[np.uint8]
 STATE_VERSION = 6
 MEASURED = 512
 """Images from which the difficulty is fitted, at the most."""
+BEGINNING = 64
+"""Images that the batch norms of a student that is taught on are made from."""
 SAVE_EVERY = 20.0
 """Seconds between two saves: the epochs of a small set are short."""
 
@@ -97,7 +99,7 @@ class Trainer:
     """One training run on one device, with a state that can be saved after each epoch and taken up again.
 
     images: uint8 RGB [N, H, W, 3], a memory map is welcome. shown: int [N, 2], height and width of the part of each
-    that shows its image. teacher: a folded trunk.
+    that shows its image. teacher: a folded trunk. start: the folded student that is taught on, None for a new one.
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class Trainer:
         teacher: Weights,
         recipe: Recipe,
         device: str = "cpu",
+        start: Weights | None = None,
     ) -> None:
         torch.manual_seed(recipe.seed)
         self.images, self.recipe = images, recipe
@@ -119,6 +122,8 @@ class Trainer:
         self.teacher = TeacherFeatures(trunk, images, self.device, self.autocast)
         self.student = self.make_student().train()
         self._place(self.student)
+        if start is not None:
+            self.student.begin_as(start, self.entry(self._pixels(np.array(images[:BEGINNING]))))
         self.average = copy.deepcopy(self.student).eval().requires_grad_(False)
         self.epoch = 0
         self.step = 0
@@ -205,10 +210,13 @@ class Trainer:
         return hard_loss(distances, self.shown[chosen].to(self.device), self.recipe.hard_fraction)
 
     def _features(self, student: nn.Module, images: Images) -> list[Tensor]:
-        pixels = normalise_pixels(torch.from_numpy(images).to(self.device))
+        pixels = self._pixels(images)
         with torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None):
             features: list[Tensor] = student(self.entry(pixels))
         return features
+
+    def _pixels(self, images: Images) -> Tensor:
+        return normalise_pixels(torch.from_numpy(images).to(self.device))
 
     def entry(self, pixels: Tensor) -> Tensor:
         """What the student takes of normalised pixels."""

@@ -14,25 +14,19 @@ from numpy.typing import NDArray
 
 from uadx import __version__
 from uadx.bundle.manifest import SCHEMA, Input, Manifest, Teacher, Training
+from uadx.bundle.reader import Bundle
 from uadx.bundle.writer import check_replaceable, write_bundle
 from uadx.cores import core_limit
 from uadx.errors import OutputError, UnavailableError, UsageError
 from uadx.files import write_whole
-from uadx.images.framing import Framing, Tiling
+from uadx.images.framing import Tiling
 from uadx.lock import try_lock
 from uadx.scoring.calibration import Calibration
 from uadx.stfpm import graph, reference
 from uadx.stfpm.training import Epoch, Recipe, Trainer
+from uadx.train.beginning import Beginning, anew, taught_on
 from uadx.train.calibrate import calibrated
-from uadx.train.dataset import Dataset, by_seed, good_folder, read_good_images
-from uadx.train.proportions import fitting_size, size_of_tiles
-from uadx.train.teacher import TeacherWeights, load_teacher
-
-IMAGES_SEEN = 25_600
-"""Training steps times batch size by default, or every image once: six minutes on two cores with bfloat16."""
-
-MOST_EPOCHS = 50
-"""A student that sees few images more often learns them by heart, and finds less (docs/accuracy.md)."""
+from uadx.train.dataset import Dataset, good_folder, read_good_images
 
 
 @dataclass(frozen=True)
@@ -40,7 +34,8 @@ class TrainOptions:
     """What `uadx train` was asked for.
 
     image_size: height and width of the model's input, multiples of 16; None: as many pixels as 256 x 256, in the
-    proportions of the images; with tiles, that of a tile up to 256 x 256. tiling: None for whole images.
+    proportions of the images; with tiles, that of a tile up to 256 x 256. tiling: None for whole images. start: the
+    model to go on from, with its teacher, size and tiles, whatever these fields say.
     """
 
     data: Path
@@ -51,6 +46,7 @@ class TrainOptions:
     teacher: str = "default"
     device: str = "cpu"
     tiling: Tiling | None = None
+    start: Bundle | None = None
 
 
 class Progress:
@@ -74,19 +70,26 @@ def train(options: TrainOptions, progress: Progress) -> Manifest:
     check_replaceable(options.output)
     folder = good_folder(options.data)
     device = torch_device(options.device)
-    teacher = load_teacher(options.teacher, progress.fetching)
+    beginning = _beginning(options, folder, progress)
     work = options.output.with_name(f"{options.output.name}.training")
     with _alone_in(work):
-        framing = Framing(*_size(options, folder), tiling=options.tiling)
-        dataset = read_good_images(folder, work / "images.npy", framing, by_seed(options.seed), progress.reading)
-        epochs = options.epochs or min(MOST_EPOCHS, math.ceil(IMAGES_SEEN / len(dataset.train.windows)))
-        trainer = _trained(dataset, teacher, Recipe(epochs, options.seed), device, work, progress)
+        framing = beginning.framing
+        dataset = read_good_images(folder, work / "images.npy", framing, beginning.split, progress.reading)
+        epochs = options.epochs or min(beginning.most_epochs, math.ceil(beginning.seen / len(dataset.train.windows)))
+        recipe = Recipe(epochs, options.seed, learning_rate=beginning.learning_rate)
+        trainer = _trained(dataset, beginning, recipe, device, work, progress)
         progress.calibrating()
-        networks = teacher.weights, trainer.student_weights()
+        networks = beginning.teacher.weights, trainer.student_weights()
         model = graph.build(*networks, trainer.difficulties(), framing.height, framing.width)
-        manifest = _write(options, framing, dataset, teacher, model, epochs, work)
+        manifest = _write(options, beginning, dataset, model, epochs, work)
     shutil.rmtree(work)
     return manifest
+
+
+def _beginning(options: TrainOptions, folder: Path, progress: Progress) -> Beginning:
+    if options.start is not None:
+        return taught_on(options.start, options.seed)
+    return anew(options.teacher, folder, options.image_size, options.tiling, options.seed, progress.fetching)
 
 
 @contextmanager
@@ -106,13 +109,13 @@ def _alone_in(work: Path) -> Iterator[None]:
 
 
 def _trained(
-    dataset: Dataset, teacher: TeacherWeights, recipe: Recipe, device: str, work: Path, progress: Progress
+    dataset: Dataset, beginning: Beginning, recipe: Recipe, device: str, work: Path, progress: Progress
 ) -> Trainer:
     train = dataset.train
-    trainer = Trainer(train.windows, train.shown, teacher.weights, recipe, device)
-    # a checkpoint belongs to these windows, this split and this teacher; any other is left behind
+    trainer = Trainer(train.windows, train.shown, beginning.teacher.weights, recipe, device, beginning.student)
+    # a checkpoint belongs to these windows, this split and this beginning; any other is left behind
     windows = "x".join(map(str, train.windows.shape[:3]))
-    key = f"{dataset.fingerprint[:16]}-{teacher.sha256[:16]}-{windows}"
+    key = f"{dataset.fingerprint[:16]}-{beginning.key}-{windows}"
     checkpoint = work / f"{key}.checkpoint"
     resumed = checkpoint.exists() and trainer.restore(checkpoint)
     progress.started(dataset, recipe.epochs, trainer.epoch if resumed else 0)
@@ -121,21 +124,10 @@ def _trained(
     return trainer
 
 
-def _size(options: TrainOptions, folder: Path) -> tuple[int, int]:
-    if options.image_size is not None:
-        return options.image_size
-    return fitting_size(folder) if options.tiling is None else size_of_tiles(options.tiling)
-
-
 def _write(
-    options: TrainOptions,
-    framing: Framing,
-    dataset: Dataset,
-    teacher: TeacherWeights,
-    model: bytes,
-    epochs: int,
-    work: Path,
+    options: TrainOptions, beginning: Beginning, dataset: Dataset, model: bytes, epochs: int, work: Path
 ) -> Manifest:
+    framing, teacher = beginning.framing, beginning.teacher
     exported = work / "stfpm.onnx"
     write_whole(exported, model)
     found = calibrated(exported, dataset.held_out, options.seed)
@@ -168,6 +160,7 @@ def _write(
             skipped=dataset.skipped,
             duplicates=dataset.duplicates,
         ),
+        parent=beginning.parent,
         files={},
     )
     write_bundle(options.output, manifest, model, golden_vectors(model, dataset.held_out.windows, options.seed))

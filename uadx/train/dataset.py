@@ -136,7 +136,13 @@ def read_good_images(
     windows = new_images(cache, (rows, framing.height, framing.width, 3))
     reader = _Reader(found, framing, windows, kept, on_image)
     train, rest = reader.read(teaching), reader.read(calibrating)
-    if (count := len(train.digests) + len(rest.digests)) < MINIMUM_IMAGES or not rest.digests:
+    count = len(train.digests) + len(rest.digests)
+    if count >= MINIMUM_IMAGES and not rest.digests:
+        raise UsageError(
+            f"no image of {folder} is left to calibrate by: all {count} taught the model, which repeats them too well",
+            hint="bring good images that did not teach it",
+        )
+    if count < MINIMUM_IMAGES:
         raise _too_few(folder, count)
     return Dataset(train, rest, found.skipped, found.duplicates)
 

@@ -47,7 +47,7 @@ def load_teacher(name: str, on_bytes: Callable[[int, int], None] = lambda done, 
     if name == DEFAULT:
         bundle = open_bundle(DEFAULT)
         weights = network_weights(bundle.artifact.path.read_bytes(), "teacher")
-        return TeacherWeights(bundle.manifest.teacher.id, _rounded(weights))
+        return TeacherWeights(bundle.manifest.teacher.id, rounded(weights))
     if name == TORCHVISION:
         from uadx.train.download import torchvision_resnet18
 
@@ -64,7 +64,7 @@ def load_teacher(name: str, on_bytes: Callable[[int, int], None] = lambda done, 
 
 
 def _file(path: Path) -> Weights:
-    weights = _rounded(fold(_READERS[path.suffix](path)))
+    weights = rounded(fold(_READERS[path.suffix](path)))
     for name, value in weights.items():
         if not np.isfinite(value).all():
             raise BundleError(f"the teacher {path} holds values that are no numbers in float16: `{name}`")
@@ -76,7 +76,8 @@ def _file(path: Path) -> Weights:
     return weights
 
 
-def _rounded(weights: Mapping[str, NDArray[np.floating]]) -> Weights:
+def rounded(weights: Mapping[str, NDArray[np.floating]]) -> Weights:
+    """As the graph stores them."""
     return {name: value.astype(np.float16).astype(np.float32) for name, value in weights.items()}
 
 

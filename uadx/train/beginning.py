@@ -1,0 +1,87 @@
+"""What a training begins with: a teacher alone, or a model that is taught on with the good images of another time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uadx.bundle.reader import Bundle
+from uadx.images.framing import Framing, Tiling
+from uadx.stfpm.graph import network_weights
+from uadx.stfpm.training import Recipe
+from uadx.stfpm.weights import Weights
+from uadx.train.dataset import Split, by_seed
+from uadx.train.proportions import fitting_size, size_of_tiles
+from uadx.train.teacher import TeacherWeights, load_teacher, rounded
+
+IMAGES_SEEN = 25_600
+"""Training steps times batch size by default, or every image once: six minutes on two cores with bfloat16."""
+
+MOST_EPOCHS = 50
+"""A student that sees few images more often learns them by heart, and finds less (docs/accuracy.md)."""
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """framing: how images become the model's windows. split: which are held out. seen: images that are shown,
+    most_epochs: and how often each, at the most. student: the one that is taught on, None for a new one. parent: the
+    sha256 of its bundle."""
+
+    teacher: TeacherWeights
+    framing: Framing
+    split: Split
+    seen: int = IMAGES_SEEN
+    most_epochs: int = MOST_EPOCHS
+    learning_rate: float = Recipe.learning_rate
+    student: Weights | None = None
+    parent: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Of a checkpoint that goes on from here."""
+        return "-".join(part[:16] for part in (self.teacher.sha256, self.parent) if part is not None)
+
+
+def anew(
+    teacher: str,
+    folder: Path,
+    size: tuple[int, int] | None,
+    tiling: Tiling | None,
+    seed: int,
+    on_bytes: Callable[[int, int], None],
+) -> Beginning:
+    """A new student. Raises what load_teacher does."""
+    weights = load_teacher(teacher, on_bytes)
+    size = size or (fitting_size(folder) if tiling is None else size_of_tiles(tiling))
+    return Beginning(weights, Framing(*size, tiling=tiling), by_seed(seed))
+
+
+def taught_on(bundle: Bundle, seed: int) -> Beginning:
+    """A bundle's student, with its teacher, size and tiles. It has learnt most of what there is: a fifth of the images
+    are enough, at a rate that keeps it. An image that taught it before is not held out, since it would repeat that too
+    well."""
+    model = bundle.artifact.path.read_bytes()
+    taught = bundle.manifest.training.taught
+    draw = by_seed(seed)
+
+    def split(digests: Sequence[str]) -> NDArray[np.bool_]:
+        new = ~np.isin([digest[:16] for digest in digests], taught)
+        held_out = np.zeros(len(digests), bool)
+        if new.any():
+            held_out[new] = draw([digest for digest, is_new in zip(digests, new, strict=True) if is_new])
+        return held_out
+
+    return Beginning(
+        TeacherWeights(bundle.manifest.teacher.id, rounded(network_weights(model, "teacher"))),
+        bundle.manifest.input.framing,
+        split,
+        seen=5_120,
+        most_epochs=20,
+        learning_rate=1e-3,
+        student=rounded(network_weights(model, "student")),
+        parent=bundle.sha256,
+    )
