@@ -19,6 +19,7 @@ import pytest
 from uadx.bundle.reader import open_bundle
 from uadx.errors import UadxWarning
 from uadx.lock import try_lock
+from uadx.scoring.calibration import Calibration
 
 needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed: pip install 'uadx[torch]'")
 
@@ -84,6 +85,39 @@ def test_a_folder_of_good_images_becomes_a_bundle_that_inspects(uadx, trained, p
 
 
 @needs_torch
+def test_a_training_leaves_a_page_beside_its_bundle(uadx, product, tmp_path):
+    run = uadx("train", "--data", product, "--output", tmp_path / "mesh", "--epochs", 2, "--image-size", 64)
+    page = tmp_path / "mesh.training.html"
+    assert run.out.splitlines()[-1] == f"look at it: {page.as_uri()}"
+    text = page.read_text("utf-8")
+    manifest = open_bundle(tmp_path / "mesh").manifest
+    assert "Taught by 10 good images, 2 times each, and calibrated by 2 others." in text
+    threshold = Calibration(manifest.calibration["quantile"]).threshold(manifest.default_fpr)
+    assert f"Its threshold is {threshold:.4g}" in text
+    assert "<td>1.0%</td><td>takes 99 held-out images</td>" in text
+    assert text.count("<figure") == 2 + 8  # the held-out images, and drawn defects
+    assert "loss: from " in text
+    assert not re.search(r"(src|href)=.http", text)
+
+
+@needs_torch
+def test_the_page_of_a_training_that_was_killed_has_its_whole_curve(product, tmp_path):
+    from uadx.stfpm.training import Recipe, Trainer
+    from uadx.train.teacher import load_teacher
+
+    images = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), np.uint8)
+    shown = np.full((8, 2), 64)
+    trainer = Trainer(images, shown, load_teacher("default").weights, Recipe(3))
+    epochs = trainer.run(tmp_path / "state")
+    next(epochs)
+    again = Trainer(images, shown, load_teacher("default").weights, Recipe(3))
+    assert again.restore(tmp_path / "state")
+    assert [epoch.number for epoch in again.run(tmp_path / "state")] == [2, 3]
+    assert len(again.losses) == 3
+    assert again.losses[0] == trainer.losses[0]
+
+
+@needs_torch
 def test_the_golden_vectors_are_what_the_engine_gives(trained):
     from uadx import create_pipeline
 
@@ -123,7 +157,7 @@ def test_a_killed_training_goes_on_and_gives_the_same_bundle(product, tmp_path):
     again = subprocess.run(command(path), capture_output=True, text=True, check=True)
     assert "going on after epoch" in again.stderr
     assert (path / "stfpm.onnx").read_bytes() == (whole / "stfpm.onnx").read_bytes()
-    assert sorted(p.name for p in path.parent.iterdir()) == ["mesh"]
+    assert sorted(p.name for p in path.parent.iterdir()) == ["mesh", "mesh.training.html"]
 
 
 @needs_torch

@@ -38,7 +38,7 @@ def test_each_folder_becomes_a_bundle_and_one_that_cannot_costs_no_other(uadx, p
     assert mvtec.split()[:3] == ["mvtec", "trained", "12"]
     assert plain.split()[:3] == ["plain", "trained", "12"]
     assert plain.split()[-1] == str(models / "plain")
-    assert sorted(path.name for path in models.iterdir()) == ["mvtec", "plain"]
+    assert sorted(path.name for path in models.iterdir() if path.is_dir()) == ["mvtec", "plain"]
     looked_at = ("--input", product / "test" / "good", "--output", tmp_path / "looked_at")
     assert uadx("run", "--model", models / "plain", *looked_at).code == 0
 

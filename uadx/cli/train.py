@@ -86,7 +86,7 @@ def command(
     from uadx.cli.progress import shown_warnings
     from uadx.cli.training_progress import TerminalProgress
     from uadx.cli.training_report import certified
-    from uadx.train.build import TrainOptions, train
+    from uadx.train.build import TrainOptions, report_path, train
     from uadx.train.dataset import HELD_OUT
 
     parent = None if start is None else open_bundle(start)
@@ -104,6 +104,7 @@ def command(
         what = f"trained on {training.images} good images, calibrated on {len(training.held_out)} held out"
         for line in certified(manifest, what, output, HELD_OUT):
             click.echo(line)
+        click.echo(f"look at it: {report_path(output).resolve().as_uri()}")
     return 0
 
 

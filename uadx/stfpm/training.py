@@ -35,7 +35,7 @@ from uadx.stfpm.weights import CHANNELS, Weights, unfold
 
 Images = NDArray[np.uint8]
 
-STATE_VERSION = 6
+STATE_VERSION = 7
 MEASURED = 512
 """Images from which the difficulty is fitted, at the most."""
 BEGINNING = 64
@@ -100,6 +100,8 @@ class Trainer:
 
     images: uint8 RGB [N, H, W, 3], a memory map is welcome. shown: int [N, 2], height and width of the part of each
     that shows its image. teacher: a folded trunk. start: the folded student that is taught on, None for a new one.
+
+    losses: the mean of each epoch that is done.
     """
 
     def __init__(
@@ -127,6 +129,7 @@ class Trainer:
         self.average = copy.deepcopy(self.student).eval().requires_grad_(False)
         self.epoch = 0
         self.step = 0
+        self.losses: list[float] = []
         self._saved = -math.inf
         self.steps = recipe.epochs * math.ceil(len(images) / recipe.batch_size)
         self.optimiser = torch.optim.AdamW(
@@ -150,6 +153,7 @@ class Trainer:
             self.epoch += 1
             if not math.isfinite(loss):
                 raise UadxError("the training diverged: its loss is not a number", hint="try another --seed")
+            self.losses.append(loss)
             if self.epoch == self.recipe.epochs or time.monotonic() - self._saved > SAVE_EVERY:
                 self.save(checkpoint)
                 self._saved = time.monotonic()
@@ -251,6 +255,7 @@ class Trainer:
             "recipe": asdict(self.recipe),
             "epoch": self.epoch,
             "step": self.step,
+            "losses": self.losses,
             "student": self.student.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -274,7 +279,7 @@ class Trainer:
         self.student.load_state_dict(state["student"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.epoch, self.step = state["epoch"], state["step"]
+        self.epoch, self.step, self.losses = state["epoch"], state["step"], state["losses"]
         return True
 
 

@@ -27,6 +27,7 @@ from uadx.stfpm.training import Epoch, Recipe, Trainer
 from uadx.train.beginning import Beginning, anew, taught_on
 from uadx.train.calibrate import calibrated
 from uadx.train.dataset import Dataset, good_folder, read_good_images
+from uadx.train.report import write_report
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Progress:
 
 
 def train(options: TrainOptions, progress: Progress) -> Manifest:
-    """Train on the good images of options.data and write the bundle options.output.
+    """Train on the good images of options.data and write the bundle options.output, and a page beside it.
 
     The work in progress lies in `OUTPUT.training/` until the bundle is written: a killed training that is started
     again with the same images and options goes on after its last epoch.
@@ -82,8 +83,14 @@ def train(options: TrainOptions, progress: Progress) -> Manifest:
         networks = beginning.teacher.weights, trainer.student_weights()
         model = graph.build(*networks, trainer.difficulties(), framing.height, framing.width)
         manifest = _write(options, beginning, dataset, model, epochs, work)
+        write_report(report_path(options.output), options.output, manifest, dataset, trainer.losses)
     shutil.rmtree(work)
     return manifest
+
+
+def report_path(bundle: Path) -> Path:
+    """Where the page of a training lies: beside the bundle, which holds nothing but its own files."""
+    return bundle.with_name(f"{bundle.name.removesuffix('.zip')}.training.html")
 
 
 def _beginning(options: TrainOptions, folder: Path, progress: Progress) -> Beginning:
