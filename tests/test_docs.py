@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import runpy
 import shlex
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-NEEDS_TORCH = {"train.md", "tiles.md"}
+NEEDS_TORCH = {"train.md", "tiles.md", "zh.md"}
 
 
 @pytest.fixture
@@ -63,6 +65,19 @@ def test_the_python_example_of_the_readme_runs(folder):
 def test_links_to_files_lead_somewhere(page):
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text("utf-8")):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.skipif(find_spec("zensical") is None, reason="zensical is not installed: pip install 'uadx[docs]'")
+def test_the_pages_become_a_site_that_asks_nobody_else(tmp_path):
+    for part in ("mkdocs.yml", "docs"):
+        (tmp_path / part).symlink_to(ROOT / part)
+    built = subprocess.run([sys.executable, "-m", "zensical", "build"], cwd=tmp_path, capture_output=True, text=True)
+    assert built.returncode == 0, built.stdout + built.stderr
+    assert "No issues found" in built.stdout + built.stderr
+    for page in PAGES:
+        name = "" if page.stem == "index" else page.stem
+        text = (tmp_path / "site" / name / "index.html").read_text("utf-8")
+        assert not re.search(r"<(script|link|img)[^>]+(src|href)=.?https?://", text), page
 
 
 def test_the_reference_is_what_the_commands_say():
