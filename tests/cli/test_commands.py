@@ -11,6 +11,8 @@ import sys
 import pytest
 import yaml
 
+from uadx import __version__
+
 HEAVY = {"openvino", "onnxruntime", "torch", "cv2", "numpy", "onnx", "rich", "msgspec", "yaml", "PIL"}
 
 
@@ -36,6 +38,13 @@ def test_help_names_every_command(uadx):
     assert run.code == 0
     for name in ("run", "train", "info", "config", "demo"):
         assert f"\n  {name} " in run.out
+
+
+def test_the_version_names_the_backends_and_who_brings_them(uadx):
+    first, *others = uadx("--version").out.splitlines()
+    assert first == f"uadx {__version__}"
+    assert f"  openvino: uadx {__version__}" in others
+    assert len(others) >= 8
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes are closed otherwise there")

@@ -77,11 +77,30 @@ class _LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
+def _say_version(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
+    if not asked or ctx.resilient_parsing:
+        return
+    from uadx.claims import find_claims  # metadata alone: no plugin is imported
+
+    claims, _ = find_claims()
+    click.echo(f"uadx {__version__}")
+    for name in sorted(claims):
+        click.echo(f"  {name}: {', '.join(claim.provider for claim in claims[name])}")
+    ctx.exit()
+
+
 @click.command(
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-@click.version_option(__version__, prog_name="uadx")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_say_version,
+    help="Show uadx and its backends.",
+)
 def app() -> None:
     """Find defects in images with STFPM: train on good images, get a verdict and a heat map for each image.
 
