@@ -46,9 +46,10 @@ def sdk() -> Any:
 
 
 def read_model(openvino: Any, path: Path) -> Any:
-    """An ONNX file as OpenVINO's model. Its own `read_model` would try every frontend on a corrupt file, each with
-    words of its own on stderr."""
-    frontend = openvino.frontend.FrontEndManager().load_by_framework("onnx")
+    """An ONNX file, or an .xml of OpenVINO's own, as its model. Its own `read_model` would try every frontend on a
+    corrupt file, each with words of its own on stderr."""
+    kind = "ir" if path.suffix == ".xml" else "onnx"
+    frontend = openvino.frontend.FrontEndManager().load_by_framework(kind)
     model = frontend.convert(frontend.load(str(path)))
     if not model.outputs:
         raise ValueError("the file is empty: a model without outputs")

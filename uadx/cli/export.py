@@ -48,7 +48,7 @@ class _Batches(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gene
     "format_",
     metavar="FORMAT",
     help="onnx: the int8 form, for OpenVINO, ONNX Runtime and TensorRT; the default with --precision int8. "
-    "om: for Huawei Ascend, by CANN's atc.",
+    "openvino, ort: those runtimes' own. om: for Huawei Ascend, by CANN's atc.",
 )
 @click.option(
     "--data", metavar="DIR", type=click.Path(path_type=Path), help="For int8: the folder that the model was trained on."
@@ -104,14 +104,22 @@ def command(
         return
     _refuse(format_, {"--data": data})
     from uadx.api import ExportOptions
-    from uadx.bundle.variants import add_variant
+    from uadx.bundle.variants import add_variant, kind_for
+    from uadx.pipeline.forms import check_form
 
     options = ExportOptions(precision, target, converted=converted)
     if batches is not None:
         options = replace(options, batches=batches)
     variant = add_variant(bundle, format_, options, where)
     made = " ".join(filter(None, (variant.target, variant.precision)))
-    click.echo(f"{where} has {variant.file} ({made})")
+    click.echo(f"{where} has {variant.file}" + (f" ({made})" if made else ""))
+    try:
+        used, parity = check_form(open_bundle(where), variant, kind_for(format_))
+    except UnavailableError as error:
+        click.echo(f"not run here: {error.in_one_line}")
+        return
+    worst = max(level.maximum for level in parity.levels.values())
+    click.echo(f"{used} ({parity.precision}) repeats the golden vectors with it: {worst:.2g} apart at most")
 
 
 def _refuse(format_: str, given: Mapping[str, object]) -> None:
