@@ -29,9 +29,14 @@ def products(product, tmp_path):
 
 def test_each_folder_becomes_a_bundle_and_one_that_cannot_costs_no_other(uadx, products, product, tmp_path):
     models = tmp_path / "models"
+    (products / "plain" / "more").mkdir()
+    (products / "plain" / "more" / "broken.png").write_bytes(b"no picture")
     run = uadx("train", "--each", "--data", products, "--output", models, *SMALL)
     assert run.code == 8
-    assert run.err == f"error: empty: no image in {products / 'empty'}\n"
+    said = sorted(run.err.splitlines())
+    assert said[0] == f"error: empty: no image in {products / 'empty'}"
+    assert said[1].startswith("warning: plain: skipped: ")
+    assert len(said) == 2
     heading, empty, mvtec, plain = run.out.splitlines()
     assert heading.split() == ["product", "good", "images", "threshold", "false", "alarms", "seconds", "bundle"]
     assert empty.split() == ["empty", "failed"]

@@ -40,7 +40,7 @@ from uadx.errors import EXIT_INPUTS_FAILED, UnavailableError, UsageError
     "--from",
     "start",
     metavar="MODEL",
-    help="Teach this model on, with its teacher and size: a new batch or light, in a fifth of the time.",
+    help="Teach this model on, with its teacher and size: a new batch or light, on a fifth as many images shown.",
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu, or gpu:N; with --each also several: gpu:0,1.")
 @click.option("--each", is_flag=True, help="One bundle for each folder of --data, OUTPUT/NAME; what is there is kept.")
@@ -129,6 +129,8 @@ def _each(data: Path, output: Path, device: str, given: Mapping[str, object], qu
             for outcome in train_each(products, options, devices):
                 outcomes.append(outcome)
                 advance(len(outcomes), len(products), outcome.product.name)
+                for warning in outcome.warnings:
+                    click.echo(f"warning: {outcome.product.name}: {warning}", err=True)
                 if outcome.error is not None:
                     click.echo(f"error: {outcome.product.name}: {outcome.error}", err=True)
     except KeyboardInterrupt:

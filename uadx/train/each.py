@@ -31,13 +31,15 @@ class Product:
 @dataclass(frozen=True)
 class Outcome:
     """What came of one product. state: trained, kept (a bundle was there already) or failed. manifest: the bundle's,
-    None where it failed. error: what its training printed last. seconds: of its training."""
+    None where it failed. error: what its training printed last. warnings: what it warned of. seconds: of its training.
+    """
 
     product: Product
     state: str
     seconds: float = 0.0
     manifest: Manifest | None = None
     error: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def find_products(root: Path, output: Path) -> list[Product]:
@@ -131,7 +133,8 @@ def _train(product: Product, options: Sequence[str], running: _Running) -> Outco
     seconds = time.monotonic() - began
     if code:
         return Outcome(product, "failed", seconds, error=_reason(said, code))
-    return Outcome(product, "trained", seconds, open_bundle(product.bundle).manifest)
+    warned = tuple(line.removeprefix("warning: ") for line in said.splitlines() if line.startswith("warning: "))
+    return Outcome(product, "trained", seconds, open_bundle(product.bundle).manifest, warnings=warned)
 
 
 def _reason(said: str, code: int) -> str:
