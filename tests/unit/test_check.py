@@ -253,6 +253,19 @@ def test_folders_of_cameras_and_folders_without_images_are_left_in_peace(product
         assert [f.rule for f in findings(survey(folder))] == ["few"]
 
 
+def test_masks_in_jpeg_are_read_and_noted(data):
+    masks = data / "ground_truth" / "hole"
+    mask = cv2.imread(str(masks / "000_mask.png"), cv2.IMREAD_UNCHANGED)
+    (masks / "000_mask.png").unlink()
+    cv2.imwrite(str(masks / "000_mask.JPG"), mask)
+    (note,) = [f for f in findings(survey(data)) if f.rule == "mask"]
+    assert (note.weight, note.message) == (
+        "note",
+        "1 mask in JPEG, which blurs: above half of its highest value is the defect",
+    )
+    assert [str(group[0]) for group in note.groups] == ["test/hole/000.png"]
+
+
 def test_masks_that_do_not_match_are_sorted_by_what_is_wrong(data):
     masks = data / "ground_truth"
     cv2.imwrite(str(masks / "hole" / "000_mask.png"), np.full((10, 10), 255, np.uint8))
