@@ -20,7 +20,7 @@ from trained import Trained, load
 from variants import variant
 
 from uadx.evaluation.layout import GOOD, kind_of
-from uadx.evaluation.masks import read_mask
+from uadx.evaluation.masks import find_mask, read_mask
 from uadx.evaluation.pixels import measure_defects
 from uadx.evaluation.ranking import auroc
 from uadx.evaluation.store import MapStore
@@ -40,7 +40,7 @@ class Labels:
         self.kinds = np.array([kind_of(source.output) for source in sources])
         sizes = [decoded(source, Limits()).shape[:2] for source in sources]
         self.masks = [
-            np.zeros(size, bool) if kind == GOOD else read_mask(source.output, data / "ground_truth", *size)
+            np.zeros(size, bool) if kind == GOOD else read_mask(find_mask(source.output, data / "ground_truth"), *size)
             for source, kind, size in zip(sources, self.kinds, sizes, strict=True)
         ]
 

@@ -70,6 +70,7 @@ def test_info_shows_the_shipped_bundle(uadx):
     assert rows["certifies"].startswith("false-alarm rates of 0.00")
     assert float(rows["threshold (quantile)"]) > 0
     assert len(rows["file stfpm.onnx"]) == 64
+    assert re.fullmatch("[0-9a-f]{64}, intact", rows["seal"])
 
 
 def test_info_as_json_is_the_manifest(uadx):

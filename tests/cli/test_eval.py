@@ -118,7 +118,7 @@ def test_a_bad_mask_is_an_error_of_its_own_and_the_rest_is_measured(uadx, labell
     mask.write_bytes(b"no picture")
     run = uadx("eval", "--data", data, "-o", tmp_path / "out")
     assert run.code == 8
-    assert f"error: the mask {mask} does not fit its image: no picture" in run.err
+    assert f"error: the mask {mask} does not fit its image: no picture that can be read" in run.err
     assert json.loads((tmp_path / "out" / "eval.json").read_text())["total"]["aupro"]["value"] > 0
 
 

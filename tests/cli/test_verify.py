@@ -1,8 +1,12 @@
 """`uadx verify` and the check at the start of a run: a device that gives other numbers is found."""
 
 import json
+import re
+import shutil
 
 import pytest
+
+from uadx.bundle.reader import default_path
 
 PLUGIN = """
 from uadx.api import BackendSpec, hookimpl
@@ -54,9 +58,30 @@ def test_an_engine_that_repeats_the_golden_vectors_passes(uadx, device):
     pytest.importorskip(device.partition(":")[0] if ":" in device else "openvino", reason=f"no {device} here")
     done = uadx("verify", "--device", device)
     assert (done.code, done.err) == (0, "")
-    assert done.out.splitlines()[0].endswith("(f32), 3 golden images")
+    assert re.fullmatch(
+        r"\S+ [0-9a-f]{12}: the manifest's seal and 2 files' sha256 are right", done.out.splitlines()[0]
+    )
+    assert done.out.splitlines()[1].endswith("(f32), 3 golden images")
     assert done.out.splitlines()[-2].endswith("0 of 3 verdicts changed")
     assert done.out.splitlines()[-1] == "  passed"
+
+
+def test_a_calibration_score_that_was_edited_by_hand_is_refused_with_what_to_do(uadx, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(default_path(), model)
+    path = model / "manifest.json"
+    content = path.read_text()
+    score = re.search(r'"quantile": \[\s+([-0-9.e]+)', content)[1]
+    path.write_text(content.replace(score, score[:-1] + str((int(score[-1]) + 1) % 10), 1))
+    for command in ("verify", "info"):
+        done = uadx(command, "--model", model) if command == "verify" else uadx(command, model)
+        assert (done.code, done.out) == (5, "")
+        assert done.err == (
+            f"error: {model}: manifest.json is not valid\n"
+            "    it was changed since it was written: its seal is another (for another threshold: --threshold, "
+            "--fpr, or uadx recalibrate)\n"
+            "  fix: copy the bundle again from where it was made, or train it anew: uadx train\n"
+        )
 
 
 def test_the_json_has_every_figure(uadx):

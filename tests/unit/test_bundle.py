@@ -20,7 +20,10 @@ GOLDEN = {
     "image": np.zeros((1, 32, 32, 3), np.uint8),
     **{f"level{n}": np.full((1, 16 >> n, 16 >> n), n, np.float32) for n in (1, 2, 3)},
 }
-CHANGED = "it was changed since it was written: its seal is another (--threshold and --fpr need no change)"
+CHANGED = (
+    "it was changed since it was written: its seal is another (for another threshold: --threshold, --fpr, or "
+    "uadx recalibrate)"
+)
 
 
 def manifest(**changes):
@@ -152,6 +155,13 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(bundle, name):
         (lambda m: m["scoring"]["levels"].pop("level2"), "`scoring.levels` must be level1, level2 and level3"),
         (lambda m: m["scoring"]["levels"]["level2"].update(high=0.1), "`high` must be above `low`"),
         (lambda m: m["scoring"]["levels"]["level2"].update(weight=-0.5), "no `weight` may be below 0"),
+        (lambda m: [one.update(weight=0) for one in m["scoring"]["levels"].values()], "and one must be above"),
+        (lambda m: m["scoring"]["levels"]["level1"].update(high=float("inf")), "at `$.scoring.levels[...].high`"),
+        (lambda m: m["pixel_calibration"].update(quantile=[2, 1]), "`pixel_calibration`: values must be in ascending"),
+        (lambda m: m["base_levels"].update(quantile=[2, 1]), "`base_levels`: values must be in ascending order"),
+        (lambda m: m["input"].update(width=0), "at `$.input.width`"),
+        (lambda m: m["input"].update(std=[0.2, 0, 0.2]), "> 0.0 - at `$.input.std[1]`"),
+        (lambda m: m.update(default_fpr=0.01), "`default_fpr` is lower than what the scores of `calibration` certify"),
         (lambda m: m["scoring"].update(top_fraction=1.5), "<= 1.0 - at `$.scoring.top_fraction`"),
         (lambda m: m["scoring"].update(top_fraction=0), "> 0.0 - at `$.scoring.top_fraction`"),
         (lambda m: m["scoring"].update(smoothing=-1), ">= 0.0 - at `$.scoring.smoothing`"),

@@ -146,12 +146,26 @@ def test_a_strip_stands_out_though_proportions_vary(data):
     assert [str(group[0]) for group in shape.groups] == ["train/good/strip.png"]
 
 
-def test_a_picture_in_a_printer_s_inks_stands_out(data):
+@pytest.mark.parametrize("count", [3, 4, 8])
+def test_a_strip_stands_out_among_a_few_squares(tmp_path, count):
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), rng.integers(80, 120, (200, 200), np.uint8))
+    cv2.imwrite(str(tmp_path / "strip.png"), rng.integers(80, 120, (100, 1800), np.uint8))
+    (shape,) = [f for f in findings(survey(tmp_path)) if f.rule == "shape"]
+    assert shape.message == "1 good image far wider or taller than the others"
+    assert [str(group[0]) for group in shape.groups] == ["strip.png"]
+
+
+@pytest.mark.parametrize("name", ["print.jpg", "print.tif"])
+def test_a_picture_in_a_printer_s_inks_stands_out_among_grey_ones(data, name):
     good = data / "train" / "good"
-    Image.open(sorted(good.iterdir())[0]).convert("L").convert("CMYK").save(good / "print.jpg")
-    (inks,) = [f for f in findings(survey(data)) if "CMYK" in f.message]
+    for path in good.iterdir():
+        Image.open(path).convert("L").save(path)
+    Image.open(sorted(good.iterdir())[0]).convert("CMYK").save(good / name)
+    (inks,) = [f for f in findings(survey(data)) if f.rule in ("colour", "alpha")]
     assert inks.message == "1 good image in CMYK among those in RGB or grey"
-    assert [str(group[0]) for group in inks.groups] == ["train/good/print.jpg"]
+    assert [str(group[0]) for group in inks.groups] == [f"train/good/{name}"]
 
 
 def test_a_set_of_two_sizes_is_noted_with_both(data):
@@ -251,6 +265,19 @@ def test_folders_of_cameras_and_folders_without_images_are_left_in_peace(product
     for folder in (tmp_path, tmp_path / "good"):
         assert good_folder(folder) == folder
         assert [f.rule for f in findings(survey(folder))] == ["few"]
+
+
+def test_masks_in_jpeg_are_read_and_noted(data):
+    masks = data / "ground_truth" / "hole"
+    mask = cv2.imread(str(masks / "000_mask.png"), cv2.IMREAD_UNCHANGED)
+    (masks / "000_mask.png").unlink()
+    cv2.imwrite(str(masks / "000_mask.JPG"), mask)
+    (note,) = [f for f in findings(survey(data)) if f.rule == "mask"]
+    assert (note.weight, note.message) == (
+        "note",
+        "1 mask in JPEG, which blurs: above half of its highest value is the defect",
+    )
+    assert [str(group[0]) for group in note.groups] == ["test/hole/000.png"]
 
 
 def test_masks_that_do_not_match_are_sorted_by_what_is_wrong(data):

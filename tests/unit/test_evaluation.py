@@ -5,17 +5,17 @@ from __future__ import annotations
 import shutil
 import struct
 import zlib
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import cv2
 import numpy as np
 import pytest
 
 from uadx import create_pipeline
-from uadx.errors import UsageError
+from uadx.errors import InputError, UsageError
 from uadx.evaluation.evaluate import evaluate
 from uadx.evaluation.layout import find_test_set
-from uadx.evaluation.masks import decode_mask, read_mask
+from uadx.evaluation.masks import decode_mask, find_mask, read_mask
 from uadx.evaluation.worst import SHOWN, Worst
 
 
@@ -84,23 +84,47 @@ def test_a_mask_that_does_not_fit_is_named_and_costs_no_other(pipeline, product,
     cv2.imwrite(str(tmp_path / "hole" / "000_mask.png"), np.zeros((10, 10), np.uint8))
     (tmp_path / "glue" / "001_mask.png").write_bytes(b"")
     evaluation = evaluate(pipeline.predict(product / "test"), tmp_path)
+    empty, small = tmp_path / "glue" / "001_mask.png", tmp_path / "hole" / "000_mask.png"
     assert evaluation.unfit == [
-        f"the mask {tmp_path / 'glue' / '001_mask.png'} does not fit its image: no picture, the image is 300 x 300",
-        f"the mask {tmp_path / 'hole' / '000_mask.png'} does not fit its image: 10 x 10, the image is 300 x 300",
+        f"the mask {empty} does not fit its image: no picture that can be read, the image is 300 x 300",
+        f"the mask {small} does not fit its image: 10 x 10, the image is 300 x 300",
     ]
     assert evaluation.notes == ["Defective images whose mask does not fit, which count likewise: 2."]
     assert evaluation.total.auroc == whole.total.auroc
     assert evaluation.total.aupro is not None
 
 
-@pytest.mark.parametrize("name", ["_mask.jpg", "_mask.jpeg", "_mask.bmp", "_mask.tif", ".png", ".jpg"])
+@pytest.mark.parametrize(
+    "name", ["_mask.jpg", "_mask.jpeg", "_mask.bmp", "_mask.tif", "_mask.PNG", ".png", ".jpg", ".JPG"]
+)
 def test_masks_come_with_other_suffixes_and_names(product, tmp_path, name):
     (tmp_path / "hole").mkdir()
     mask = cv2.imread(str(product / "ground_truth" / "hole" / "000_mask.png"), cv2.IMREAD_UNCHANGED)
     cv2.imwrite(str(tmp_path / "hole" / f"000{name}"), mask)
-    found = read_mask(PurePath("hole/000.png"), tmp_path, *mask.shape)
-    assert found is not None
-    np.testing.assert_array_equal(found, mask > 0)
+    path = find_mask(PurePath("hole/000.png"), tmp_path)
+    assert path is not None
+    np.testing.assert_array_equal(read_mask(path, *mask.shape), mask > 0)
+
+
+def test_masks_in_jpeg_are_measured_as_those_in_png_and_noted(pipeline, product, tmp_path):
+    for path in (product / "ground_truth").glob("*/*.png"):
+        (tmp_path / path.parent.name).mkdir(exist_ok=True)
+        blurred = tmp_path / path.parent.name / f"{path.stem}.jpg"
+        cv2.imwrite(str(blurred), cv2.imread(str(path), cv2.IMREAD_UNCHANGED), [cv2.IMWRITE_JPEG_QUALITY, 50])
+    sharp = evaluate(pipeline.predict(product / "test"), product / "ground_truth")
+    evaluation = evaluate(pipeline.predict(product / "test"), tmp_path)
+    count = len(list(tmp_path.glob("*/*.jpg")))
+    assert evaluation.notes == [
+        f"Masks that are JPEGs, which blur: what is above half of their highest value counts: {count}."
+    ]
+    assert evaluation.total.pixel_auroc.value == pytest.approx(sharp.total.pixel_auroc.value, abs=0.01)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file here that root cannot read")
+def test_a_mask_that_the_system_does_not_read_is_no_picture(tmp_path):
+    (tmp_path / "mask.png").symlink_to("/proc/self/mem")
+    with pytest.raises(InputError, match="no picture that can be read, the image is 32 x 32"):
+        read_mask(tmp_path / "mask.png", 32, 32)
 
 
 def test_a_jpeg_s_blur_is_no_defect(tmp_path):

@@ -10,18 +10,23 @@ from msgspec import Meta, Struct
 
 from uadx.images.framing import Framing, Tiling
 from uadx.images.preprocess import Fit
+from uadx.scoring.calibration import Calibration
 from uadx.scoring.fusion import FUSIONS, Scoring
 
 SCHEMA = 2
 """Raised when an older uadx could misread a newer bundle."""
 
-CHANGED = "it was changed since it was written: its seal is another (--threshold and --fpr need no change)"
+CHANGED = (
+    "it was changed since it was written: its seal is another (for another threshold: --threshold, --fpr, or "
+    "uadx recalibrate)"
+)
 
 UNSEALED = "0" * 64
 """What stands in place of the seal where the seal is computed."""
 
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Positive = Annotated[int, Meta(ge=1)]
+Deviation = Annotated[float, Meta(gt=0)]
 Multiple16 = Annotated[int, Meta(ge=32, le=4096, multiple_of=16)]
 
 
@@ -41,7 +46,7 @@ class Input(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fit: Fit = "stretch"
     tiling: Tiling | None = None
     mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    std: tuple[Deviation, Deviation, Deviation]
 
     @property
     def framing(self) -> Framing:
@@ -162,6 +167,8 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("`scoring.levels`: no `weight` may be below 0, and one must be above")
         if set(self.calibration) != set(FUSIONS):
             raise ValueError(f"`calibration` must hold the scores of {' and '.join(FUSIONS)}")
+        if self.default_fpr < max(Calibration(scores).lowest_fpr for scores in self.calibration.values()) - 1e-9:
+            raise ValueError("`default_fpr` is lower than what the scores of `calibration` certify")
         for field in ("calibration", "pixel_calibration", "base_levels"):
             if any(list(values) != sorted(values) for values in getattr(self, field).values()):
                 raise ValueError(f"`{field}`: values must be in ascending order")
@@ -182,9 +189,7 @@ def decode(data: bytes) -> Manifest:
                 raise ValueError(f"`variants`: `files` does not list {variant.own.golden}")
             calibrated_as(manifest, variant.own)
     if _seal(data.replace(manifest.seal.encode(), UNSEALED.encode(), 1)) != manifest.seal:
-        raise ValueError(
-            "it was changed since it was written: its seal is another (--threshold and --fpr need no change)"
-        )
+        raise ValueError(CHANGED)
     return manifest
 
 

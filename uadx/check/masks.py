@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 from uadx.check.findings import Finding
 from uadx.check.survey import Survey
 from uadx.evaluation.layout import GOOD
-from uadx.evaluation.masks import SUFFIXES, decode_mask, find_mask
+from uadx.evaluation.masks import SUFFIXES, decode_mask, find_mask, is_jpeg
 from uadx.plural import counted
 
 NEARLY_ALL = 0.9
@@ -24,6 +24,7 @@ def masks(survey: Survey) -> Iterator[Finding]:
     misfits: list[PurePath] = []
     whole: list[PurePath] = []
     on_good: list[PurePath] = []
+    blurred: list[PurePath] = []
     for image in survey.of("test"):
         path = find_mask(image.place.relative_to("test"), survey.masks)
         if path is None:
@@ -34,7 +35,10 @@ def masks(survey: Survey) -> Iterator[Finding]:
         mask = decode_mask(path)
         if mask is None or mask.shape != image.size:
             misfits.append(image.place)
-        elif image.kind == GOOD and mask.any():
+            continue
+        if is_jpeg(path):
+            blurred.append(image.place)
+        if image.kind == GOOD and mask.any():
             on_good.append(image.place)
         elif image.kind != GOOD and not mask.any():
             blank.append(image.place)
@@ -48,13 +52,8 @@ def masks(survey: Survey) -> Iterator[Finding]:
         (blank, "error", "defective image", "with a mask that marks nothing", "draw the defect: anything but 0"),
         (whole, "warning", "mask", "that marks nearly the whole image", "is it inverted? Good pixels are 0"),
         (missing, "warning", "defective image", "without a mask, which counts for the image figures only", "draw one"),
-        (
-            orphans,
-            "warning",
-            "mask",
-            "of no image",
-            "a mask is called NAME_mask.png, or as its image is",
-        ),
+        (orphans, "warning", "mask", "of no image", "a mask is called NAME_mask.png, or as its image is"),
+        (blurred, "note", "mask", "in JPEG, which blurs: above half of its highest value is the defect", "save a PNG"),
     ):
         if places:
             yield Finding("mask", weight, f"{counted(len(places), noun)} {what}", advice, [[place] for place in places])  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ FAR = 6.0
 FAR_LIGHT = 3.5
 """The same for brightness and contrast: where good images vary the most, on magnetic_tile, none lies 3 away."""
 FAR_SHAPE = float(np.log(5))
-"""Ratio of proportions to the median's from which a picture is odd, however much the others vary."""
+"""Ratio of proportions to the median's from which a picture is odd, however much the others vary and however few."""
 ALIKE = 0.9
 """Share of the images from which theirs is the size of all, and the others are odd."""
 FEW_SIZES = 5
@@ -128,8 +128,9 @@ def _of_all(rule: str, weight: Weight, message: str, advice: str) -> Finding:
 
 
 def _far(values: NDArray[np.float64], least: float, far: float = FAR, most: float = np.inf) -> NDArray[np.bool_]:
-    """Which values are `far` robust standard deviations and at least `least` from the median, or `most`; of fewer than
-    5, none."""
+    """Which values are `far` robust standard deviations, of 5 or more values, and at least `least` from the median, or
+    are `most` from it."""
     away = np.abs(values - np.median(values))
     spread = 1.4826 * float(np.median(away))
-    return (away > min(max(far * spread, least), most)) & (len(values) >= 5)
+    enough = len(values) >= 5
+    return away > (min(max(far * spread, least), most) if enough else most)

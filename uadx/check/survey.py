@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from uadx.cores import usable_cores
 from uadx.errors import InputError, UsageError
 from uadx.evaluation.layout import GOOD, MASKS, mixture
-from uadx.images import jpeg
+from uadx.images import jpeg, tiff
 from uadx.images.decode import Limits, load
 from uadx.images.sources import Source, expand
 from uadx.pipeline.stream import staged
@@ -131,6 +131,7 @@ def _look(source: Source, place: PurePath, part: str, kind: str) -> Facts | tupl
     except OSError as error:
         return place, str(error)
     stored: NDArray[Any] = image if _PLAIN.match(data) else _as_stored(data, image)
+    inks = _in_inks(data)
     small = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     grey = np.asarray(small.mean(axis=2), np.float32)
     values = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
@@ -144,12 +145,20 @@ def _look(source: Source, place: PurePath, part: str, kind: str) -> Facts | tupl
         grey=float((small.max(axis=2) - small.min(axis=2)).mean()) < GREY,
         bits=8 * stored.dtype.itemsize,
         highest=int((stored[:, :, :3] if stored.ndim == 3 else stored).max()),
-        alpha=stored.ndim == 3 and stored.shape[2] == 4,
-        inks=data.startswith(b"\xff\xd8") and (frame := jpeg.read_frame(data)) is not None and frame.components == 4,
+        alpha=stored.ndim == 3 and stored.shape[2] == 4 and not inks,
+        inks=inks,
         brightness=float(values.mean()),
         contrast=float(values.std()),
         thumbnail=grey,
     )
+
+
+def _in_inks(data: bytes) -> bool:
+    """Of a file that could be decoded."""
+    if data.startswith((b"II", b"MM")):
+        return tiff.in_inks(data)
+    frame = jpeg.read_frame(data) if data.startswith(b"\xff\xd8") else None
+    return frame is not None and frame.components == 4
 
 
 def _as_stored(data: bytes, image: NDArray[np.uint8]) -> NDArray[Any]:

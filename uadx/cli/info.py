@@ -35,6 +35,7 @@ def command(model: str, as_json: bool) -> None:
         ("name", manifest.name),
         ("path", str(bundle.path)),
         ("sha256", bundle.sha256),
+        ("seal", f"{manifest.seal}, intact"),
         ("made by", manifest.created_by),
         *([("made from", manifest.parent)] if manifest.parent else []),
         ("input", f"{manifest.input.height} x {manifest.input.width} {manifest.input.color}, {manifest.input.fit}"),

@@ -61,6 +61,8 @@ def command(
         ]
         click.echo(json.dumps(_finite(rows), indent=4))
     else:
+        checked = f"the manifest's seal and {len(bundle.manifest.files)} files' sha256 are right"
+        click.echo(f"{bundle.manifest.name} {bundle.sha256[:12]}: {checked}")
         for used, parity in found:
             _print(used, parity, opened.simulated)
     for used, parity in found:

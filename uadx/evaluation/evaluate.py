@@ -10,7 +10,7 @@ import numpy as np
 
 from uadx.errors import InputError, UsageError
 from uadx.evaluation.layout import GOOD, kind_of
-from uadx.evaluation.masks import read_mask
+from uadx.evaluation.masks import find_mask, is_jpeg, read_mask
 from uadx.evaluation.pixels import Defects, measure_defects
 from uadx.evaluation.ranking import Measure, rank, share
 from uadx.evaluation.store import MapStore
@@ -52,7 +52,7 @@ class Evaluation:
 
     scores: of the images of each kind. defects: what the figures of the maps and the curves come from. unmasked:
     defective images without a mask, which count for the image figures only. unfit: what is wrong with the masks of
-    others, which count alike. unread: inputs that gave no result.
+    others, which count alike. blurred: masks that are JPEGs. unread: inputs that gave no result.
     unsorted: images that lie in no kind's folder, and count for nothing. blank: masked images whose mask marks nothing.
     unfamiliar: what is to be said where most images are unlike the calibration ones (see uadx.scoring.familiarity).
     """
@@ -65,6 +65,7 @@ class Evaluation:
     unread: int
     unsorted: int
     blank: int = 0
+    blurred: int = 0
     unfit: Sequence[str] = ()
     unfamiliar: str | None = None
 
@@ -78,6 +79,10 @@ class Evaluation:
             notes.append(f"Defective images without a mask, which count for the image figures only: {self.unmasked}.")
         if self.unfit:
             notes.append(f"Defective images whose mask does not fit, which count likewise: {len(self.unfit)}.")
+        if self.blurred:
+            notes.append(
+                f"Masks that are JPEGs, which blur: what is above half of their highest value counts: {self.blurred}."
+            )
         if self.blank:
             notes.append(f"Defective images whose mask marks nothing: all their pixels count as good: {self.blank}.")
         if self.unread:
@@ -105,7 +110,7 @@ def evaluate(results: Iterable[Result], masks: Path) -> Evaluation:
     Raises UsageError where no image could be read.
     """
     seen: dict[str, _Seen] = {}
-    unread = unmasked = unsorted = blank = 0
+    unread = unmasked = unsorted = blank = blurred = 0
     unfit: list[str] = []
     tally = Tally()
     with MapStore() as store:
@@ -123,15 +128,17 @@ def evaluate(results: Iterable[Result], masks: Path) -> Evaluation:
             images.scores.append(result["score"])
             images.flagged += result["is_anomaly"]
             height, width = result["image_size"]
+            path = None if kind == GOOD else find_mask(place, masks)
+            if kind != GOOD and path is None:
+                unmasked += 1
+                continue
             try:
-                mask = np.zeros((height, width), np.bool_) if kind == GOOD else read_mask(place, masks, height, width)
+                mask = np.zeros((height, width), np.bool_) if path is None else read_mask(path, height, width)
             except InputError as error:
                 unfit.append(error.message)
                 continue
-            if mask is None:
-                unmasked += 1
-                continue
-            blank += kind != GOOD and not mask.any()
+            blurred += path is not None and is_jpeg(path)
+            blank += path is not None and not mask.any()
             assert result.feature_map is not None
             images.masked.append(len(store))
             store.add(result.feature_map, mask)
@@ -149,7 +156,7 @@ def evaluate(results: Iterable[Result], masks: Path) -> Evaluation:
         kinds = [Figures(GOOD, len(good.scores), good.flagged, share(good.flagged, len(good.scores))), *kinds]
     scores = {kind: of_kind.scores for kind, of_kind in ((GOOD, good), *sorted(seen.items()))}
     total = _figures(ALL, good, together, defects)
-    return Evaluation(kinds, total, scores, defects, unmasked, unread, unsorted, blank, unfit, tally.warning)
+    return Evaluation(kinds, total, scores, defects, unmasked, unread, unsorted, blank, blurred, unfit, tally.warning)
 
 
 def _defects(store: MapStore) -> Defects | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from uadx.errors import InputError
 from uadx.evaluation.layout import GOOD, kind_of
-from uadx.evaluation.masks import read_mask
+from uadx.evaluation.masks import find_mask, read_mask
 from uadx.report.pictures import shrunk, thumbnail
 from uadx.result import Result
 
@@ -74,10 +74,10 @@ class Worst:
     def _pair(self, result: Result, kind: str) -> str:
         height, width = result["image_size"]
         plain, heated = shrunk(result.image, SIDE // 2), shrunk(result.img, SIDE // 2)
-        with contextlib.suppress(InputError):  # evaluate() says what is wrong with a mask
-            mask = None if kind == GOOD else read_mask(result.source.output, self._masks, height, width)
-            if mask is not None:
-                _outline(plain, mask)
+        path = None if kind == GOOD else find_mask(result.source.output, self._masks)
+        if path is not None:
+            with contextlib.suppress(InputError):  # evaluate() says what is wrong with a mask
+                _outline(plain, read_mask(path, height, width))
         # side by side where they are tall, one above the other where they are wide
         axis = 1 if height * 1.5 >= width else 0
         gap = np.full((plain.shape[0], GAP, 3) if axis else (GAP, plain.shape[1], 3), 255, np.uint8)

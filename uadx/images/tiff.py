@@ -12,15 +12,16 @@ from typing import NamedTuple
 
 from uadx.errors import InputError
 
-SUBFILE, WIDTH, HEIGHT, BITS, ORIENTATION, EXTRA_SAMPLES = 254, 256, 257, 258, 274, 338
+SUBFILE, WIDTH, HEIGHT, BITS, PHOTOMETRIC, ORIENTATION, EXTRA_SAMPLES = 254, 256, 257, 258, 262, 274, 338
 OFFSETS, COUNTS = (273, 324), (279, 325)
 """Where the pixels lie and how many bytes they take: strips, tiles."""
 
-_TAGS = frozenset({SUBFILE, WIDTH, HEIGHT, BITS, ORIENTATION, EXTRA_SAMPLES, *OFFSETS, *COUNTS})
+_TAGS = frozenset({SUBFILE, WIDTH, HEIGHT, BITS, PHOTOMETRIC, ORIENTATION, EXTRA_SAMPLES, *OFFSETS, *COUNTS})
 _CODES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _MOST_ENTRIES, _MOST_VALUES = 4096, 1 << 18
 """Of a directory, where some dozens are usual; of an entry: a strip for each row of the tallest pictures."""
 _UNASSOCIATED, _ASSOCIATED = 2, 1
+_SEPARATED = 5
 
 
 class Field(NamedTuple):
@@ -82,6 +83,12 @@ def exif_orientation(exif: bytes) -> int:
         return 1
     value = fields[ORIENTATION].values[:1] if ORIENTATION in fields else ()
     return value[0] if value and 1 <= value[0] <= 8 else 1
+
+
+def in_inks(data: bytes) -> bool:
+    """Whether the first picture's colours are those of a printer (CMYK)."""
+    kind = next(directories(data), {}).get(PHOTOMETRIC)
+    return kind is not None and kind.values[:1] == (_SEPARATED,)
 
 
 def with_colours_as_stored(data: bytes) -> bytes:
