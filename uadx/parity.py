@@ -116,11 +116,18 @@ def require(parity: Parity, where: str, backend: str) -> None:
         f"{where} does not repeat the model's golden vectors in {parity.precision}",
         backend=backend,
         stage="checking its numbers",
-        cause_text=f"{worst} differs by {found.maximum:.4g} at most and {found.mean:.4g} in the mean; "
-        f"{parity.precision} may differ by {allowed.maximum:.4g} and {allowed.mean:.4g}",
+        cause_text=f"{worst} differs by {beside(found.maximum, allowed.maximum)} at most and "
+        f"{beside(found.mean, allowed.mean)} in the mean; "
+        f"{parity.precision} may differ by {allowed.maximum:g} and {allowed.mean:g}",
         hint="its numbers cannot be trusted: update its driver, or choose another --device or --precision; "
         "--no-verify runs it all the same",
     )
+
+
+def beside(value: float, allowed: float) -> str:
+    """A value in two digits, or in as many more as show whether it is above what is allowed."""
+    texts = (f"{value:.{digits}g}" for digits in range(2, 18))
+    return next(text for text in texts if (float(text) > allowed) == (value > allowed))
 
 
 def _first(golden: Golden, images: int | None) -> Golden:

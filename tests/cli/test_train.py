@@ -70,7 +70,8 @@ def trained(product, tmp_path_factory):
     from uadx.train.build import Progress, TrainOptions, train
 
     path = tmp_path_factory.mktemp("trained") / "mesh"
-    train(TrainOptions(product, path, epochs=2, seed=3), Progress())
+    with pytest.warns(UadxWarning, match="2 held-out images can certify no threshold to rely on"):
+        train(TrainOptions(product, path, epochs=2, seed=3), Progress())
     return path
 
 
@@ -250,7 +251,12 @@ def test_unreadable_files_and_copies_are_left_out_and_named(uadx, product, tmp_p
     run = uadx("train", "--data", data, "--output", tmp_path / "m.zip", "--epochs", 1, "--image-size", 64)
     assert run.code == 0
     assert f"warning: skipped: {data / 'notes.png'}" in run.err
-    assert "1 held-out images certify no lower rate; 0.01 takes 495 good images" in run.out
+    assert (
+        "warning: 1 held-out image can certify no threshold to rely on: 1 good part in 2 may lie above it. A "
+        "false-alarm rate of 5 % takes 95 good images, 1 % takes 495. Until then look at scores and heat maps, "
+        "and trust no verdict"
+    ) in run.err.splitlines()
+    assert "1 held-out image certifies no lower rate: 5 % takes 95 good images, 1 % takes 495" in run.out.splitlines()
     training = json.loads(uadx("info", tmp_path / "m.zip", "--json").out)["training"]
     assert (training["skipped"], training["duplicates"], training["images"]) == (1, 1, 5)
 

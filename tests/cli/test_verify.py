@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from uadx.bundle.reader import default_path
+from uadx.parity import beside
 
 PLUGIN = """
 from uadx.api import BackendSpec, hookimpl
@@ -124,6 +125,31 @@ def test_a_device_that_gives_other_numbers_fails_with_exit_6(uadx, acme, slip):
     done = uadx("verify", "--device", "acme:card0")
     assert done.code == 6
     assert "error: acme:card0 does not repeat the model's golden vectors in f32\n" in done.err
+
+
+def test_a_difference_just_above_the_tolerance_reads_as_above(uadx, acme):
+    acme("maps['level2'] = maps['level2'] + np.float32(5.003e-5)")
+    done = uadx("verify", "--device", "acme:card0")
+    assert done.code == 6
+    rows = {line.split()[0]: line.split()[1:] for line in done.out.splitlines() if len(line.split()) == 3}
+    assert rows["allowed"] == ["5e-05", "5e-06"]
+    assert float(rows["level2"][0]) > 5e-5
+    said = re.search(r"level2 differs by (\S+) at most and (\S+) in the mean; f32 may differ by (\S+) and", done.err)
+    assert float(said[1]) > float(said[3])
+
+
+@pytest.mark.parametrize(
+    ("value", "allowed", "text"),
+    [
+        (0.01004, 0.01, "0.01004"),
+        (0.0100001, 0.01, "0.0100001"),
+        (0.0123, 0.01, "0.012"),
+        (0.00996, 0.01, "0.01"),
+        (float("inf"), 0.01, "inf"),
+    ],
+)
+def test_a_value_has_the_digits_that_tell_it_from_what_is_allowed(value, allowed, text):
+    assert beside(value, allowed) == text
 
 
 def test_a_run_checks_the_device_first_unless_told_not_to(uadx, acme, good_image, tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from uadx.testing import BackendConformance, Tolerance
-from uadx.testing.expect import captured_stdout
+from uadx.testing.expect import captured_stdout, require_answer
 from uadx.testing.golden import MODELS
 from uadx.testing.runner import describe, run
 from uadx.testing.suite import GROUPS
@@ -125,6 +125,16 @@ def test_a_stand_in_is_injected_by_open_backend_and_a_fresh_process_is_not_asked
     kit.test_the_kit_is_whole()
     with pytest.raises(SkipTest, match="open_backend is overridden"):
         kit.test_listing_lets_the_process_end()
+
+
+def test_a_difference_just_above_the_tolerance_is_printed_in_digits_that_show_it():
+    truth = np.zeros((1, 2, 2), np.float32)
+    with pytest.raises(AssertionError) as caught:
+        require_answer({"level1": truth + np.float32(0.010004)}, {"level1": truth}, Tolerance(1e-2, 1e-1), "a model")
+    assert str(caught.value).splitlines()[:2] == [
+        "expected: a model: level1 is within 0.01 of float64, 0.1 in the mean",
+        "got: 0.010004 at most, 0.01 in the mean",
+    ]
 
 
 def test_a_tolerance_of_ones_own_is_used(kit_for):

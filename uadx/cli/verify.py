@@ -79,11 +79,14 @@ def _finite(value: Any) -> Any:
 
 
 def _print(used: str, parity: Parity, simulated: bool) -> None:
+    from uadx.parity import beside
+
     allowed = parity.tolerance
     click.echo(f"{used} ({parity.precision}{', SIMULATED' * simulated}), {parity.images} golden images")
     click.echo(f"  {'':8}{'largest':>12}{'mean':>12}")
     for name, level in parity.levels.items():
-        click.echo(f"  {name:8}{level.maximum:12.2g}{level.mean:12.2g}")
-    click.echo(f"  {'allowed':8}{allowed.maximum:12.2g}{allowed.mean:12.2g}")
+        largest, mean = beside(level.maximum, allowed.maximum), beside(level.mean, allowed.mean)
+        click.echo(f"  {name:8} {largest:>11} {mean:>11}")
+    click.echo(f"  {'allowed':8} {allowed.maximum:>11g} {allowed.mean:>11g}")
     click.echo(f"  score differs by {parity.score:.2g} at most, {parity.flips} of {parity.images} verdicts changed")
     click.echo(f"  {'passed' if parity.passed else 'FAILED'}")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uadx.errors import UadxError
-from uadx.parity import Tolerance
+from uadx.parity import Tolerance, beside
 
 E = TypeVar("E", bound=UadxError)
 T = TypeVar("T")
@@ -84,8 +84,8 @@ def require_answer(
         found = Tolerance(float(difference.max()), float(difference.mean()))
         require(
             found.maximum <= tolerance.maximum and found.mean <= tolerance.mean,
-            f"{what}: {name} is within {tolerance.maximum:.2g} of float64, {tolerance.mean:.2g} in the mean",
-            f"{found.maximum:.2g} at most, {found.mean:.2g} in the mean",
+            f"{what}: {name} is within {tolerance.maximum:g} of float64, {tolerance.mean:g} in the mean",
+            f"{beside(found.maximum, tolerance.maximum)} at most, {beside(found.mean, tolerance.mean)} in the mean",
             "look for outputs or axes that are swapped, rows of another image, or a lower precision than is claimed",
         )
 

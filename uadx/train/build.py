@@ -26,7 +26,8 @@ from uadx.stfpm import graph, reference
 from uadx.stfpm.training import Epoch, Recipe, Trainer
 from uadx.train.beginning import Beginning, anew, taught_on
 from uadx.train.calibrate import calibrated
-from uadx.train.dataset import Dataset, good_folder, read_good_images
+from uadx.train.dataset import HELD_OUT, Dataset, good_folder, read_good_images
+from uadx.train.enough import warn_of_few
 from uadx.train.report import write_report
 
 
@@ -76,6 +77,7 @@ def train(options: TrainOptions, progress: Progress) -> Manifest:
     with _alone_in(work):
         framing = beginning.framing
         dataset = read_good_images(folder, work / "images.npy", framing, beginning.split, progress.reading)
+        warn_of_few(len(dataset.held_out.digests), HELD_OUT)
         epochs = options.epochs or min(beginning.most_epochs, math.ceil(beginning.seen / len(dataset.train.windows)))
         recipe = Recipe(epochs, options.seed, learning_rate=beginning.learning_rate)
         trainer = _trained(dataset, beginning, recipe, device, work, progress)

@@ -18,6 +18,7 @@ from uadx.images.framing import Tiling
 from uadx.scoring.calibration import Calibration
 from uadx.train.calibrate import calibrated
 from uadx.train.dataset import fingerprint, good_folder, read_good_images
+from uadx.train.enough import warn_of_few
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def recalibrate(
     with tempfile.TemporaryDirectory(prefix="uadx-recalibrate-") as directory:
         cache = Path(directory) / "images.npy"
         dataset = read_good_images(folder, cache, manifest.input.framing, split, on_image)
+        warn_of_few(len(dataset.held_out.digests), held_out=1.0)
         found = calibrated(bundle.path / MODEL, dataset.held_out, training.seed)
     own = [variant for variant in manifest.variants if variant.own is not None]
     gone = {file for variant in own for file in variant.files}
