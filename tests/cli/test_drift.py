@@ -22,7 +22,10 @@ def write(path, rows, scores):
     from uadx.bundle.reader import open_bundle
 
     calibration = open_bundle().calibration("quantile")
-    lines = [{**rows[0], "score": score, "p_value": calibration.p_value(score)} for score in scores]
+    lines = [
+        {**rows[0], "score": score, "p_value": calibration.p_value(score), "is_anomaly": score > 0.4}
+        for score in scores
+    ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return path
 
@@ -65,8 +68,9 @@ def test_the_results_of_a_real_run_are_read(uadx, product, tmp_path):
 
 
 def test_other_results_and_broken_ones_are_refused(uadx, rows, tmp_path):
-    other = [{**row, "model": {"name": "nut", "sha256": "0" * 64}} for row in rows]
-    file = write(tmp_path / "results.jsonl", other, [1.0] * 100)
+    other = [{**row, "model": {"name": "nut", "sha256": "0" * 64}, "p_value": 0.123} for row in rows] * 10
+    file = tmp_path / "results.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in other))
     run = uadx("drift", "--results", file)
     assert run.code == 2
     assert "has results of the model nut 000000000000, and --model is default" in run.err
@@ -82,8 +86,35 @@ def test_other_results_and_broken_ones_are_refused(uadx, rows, tmp_path):
     assert "the results have no inspected image" in uadx("drift", "--results", tmp_path / "errors.jsonl").err
 
 
+def test_a_form_that_was_added_to_the_bundle_since_changes_nothing(uadx, rows, tmp_path):
+    file = write(tmp_path / "results.jsonl", rows, np.random.default_rng(0).permutation(calibrated())[:300].tolist())
+    assert uadx("export", "--model", "default", "--format", "openvino", "--output", tmp_path / "edge").code == 0
+    run = uadx("drift", "--model", tmp_path / "edge", "--results", tmp_path)  # the folder of the run
+    assert run.code == 0, run.err
+    assert file.exists()
+
+
+def test_ng_is_counted_by_the_run_s_own_threshold(uadx, rows, tmp_path):
+    file = write(tmp_path / "results.jsonl", rows, np.random.default_rng(0).permutation(calibrated())[:300].tolist())
+    parts = json.loads(uadx("drift", "--results", file, "--json").out)["parts"]
+    counted = sum(json.loads(line)["is_anomaly"] for line in file.read_text().splitlines())
+    assert counted > 0
+    assert sum(round(part["ng"] * (part["last"] - part["first"] + 1)) for part in parts) == counted
+
+
+@pytest.mark.parametrize("option", ["--level", "--defects"])
+def test_what_is_no_number_is_refused(uadx, rows, tmp_path, option):
+    file = write(tmp_path / "results.jsonl", rows, calibrated()[:200])
+    run = uadx("drift", "--results", file, option, "nan")
+    assert run.code == 2
+    assert "nan is not a finite number" in run.err
+
+
 def test_a_line_that_is_still_being_written_is_left_for_later(uadx, rows, tmp_path):
     file = write(tmp_path / "results.jsonl", rows, calibrated()[:200])
     with open(file, "a") as lines:
-        lines.write('{"score": 1.')
+        lines.write('\n{"score": 1.')
     assert uadx("drift", "--results", file).code in {0, 9}
+    with open(file, "a") as lines:
+        lines.write("\n")
+    assert uadx("drift", "--results", file).code == 2  # a line that ended in the middle

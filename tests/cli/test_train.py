@@ -96,7 +96,9 @@ def test_a_training_leaves_a_page_beside_its_bundle(uadx, product, tmp_path):
     threshold = Calibration(manifest.calibration["quantile"]).threshold(manifest.default_fpr)
     assert f"Its threshold is {threshold:.4g}" in text
     assert "<td>1.0%</td><td>takes 99 held-out images</td>" in text
-    assert text.count("<figure") == 2 + 8  # the held-out images, and drawn defects
+    assert text.count("<figure") == 2 + 8  # the held-out images by name, and drawn defects
+    held_out = [path.name for path in (product / "train" / "good").iterdir() if f"<span>{path.name}</span>" in text]
+    assert len(held_out) == 2
     assert "loss: from " in text
     assert not re.search(r"(src|href)=.http", text)
 

@@ -180,6 +180,8 @@ def test_the_other_apis_ignore_what_is_not_uadx_s_but_no_slip_of_the_pen(server,
     assert paddlex(treshold=1.0).json()["errorMsg"] == "there is no `treshold`"
     assert v2(treshold=1.0).json() == {"error": "there is no `treshold`"}
     assert v2("?treshold=1").status_code == 422
+    said = "`threshold` stands in the request's own `parameters`, and in no other place"
+    assert v2("?threshold=1").json() == {"error": said}
 
 
 @pytest.mark.parametrize("threshold", [-1e30, -1e9, 0, 1e30])

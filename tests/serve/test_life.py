@@ -161,11 +161,24 @@ def test_a_key_that_http_cannot_carry_is_refused_at_the_start(uadx, key):
         )
 
 
+def test_an_empty_variable_is_no_key_that_nobody_meant(uadx, monkeypatch):
+    monkeypatch.setenv("UADX_API_KEY", "")
+    done = uadx("serve")
+    assert (done.code, done.err.splitlines()[0]) == (2, "error: UADX_API_KEY is empty")
+
+
+@pytest.mark.parametrize("name", ["", "team/line", "a b"])
+def test_a_model_name_that_no_address_can_have_is_refused(uadx, name):
+    done = uadx("serve", "--model-name", name)
+    assert (done.code, done.err.splitlines()[0]) == (2, f"error: --model-name {name!r} cannot be part of an address")
+
+
 @pytest.mark.parametrize(
     ("option", "given"),
     [
         ("--allow-url", "*"), ("--allow-url", "https://images.example.com"), ("--allow-url", "images.example.com/part"),
         ("--allow-url", "ok.example.com,user@host"), ("--allow-url", "host:99999"), ("--allow-url", "*.example.com"),
+        ("--allow-url", "host:0"),
         ("--allow-host", "line1.example.com:8080"), ("--allow-host", "http://line1"), ("--allow-host", "[::1"),
     ],
 )  # fmt: skip

@@ -99,6 +99,7 @@ def test_a_moved_threshold_turns_the_verdict_and_states_the_rate_that_the_calibr
         assert abs(boxes(page) - expected[:30]).max(initial=0) <= 1  # at the model's threshold and below, it finds more
         assert f"--threshold {threshold:g}" in page["command"].text
     assert words == {"NG", "OK"}
+    page["slider"].send_keys(Keys.END)  # above all of them
     assert "the lowest rate that so many certify" in page["rate-text"].text
     page["reset"].click()
     page.until(lambda: page["word"].text.startswith("NG") and page["rate"].text == "1.0 %")

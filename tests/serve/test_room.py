@@ -9,9 +9,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
+import httpx
 import numpy as np
 import pytest
 from serve.conftest import serving, until
+from serve.limping import ON_CHIP
 
 from uadx.errors import InputError
 from uadx.pipeline.config import PipelineConfig
@@ -43,6 +45,34 @@ def test_pixels_are_held_until_the_request_is_answered():
     for held in (second, third):
         held.leave()
     assert (room.bodies, room.bytes, room.pixels) == (0, 0, 0)
+
+
+def test_an_image_that_is_decoded_is_held_though_its_client_has_left():
+    room = Room(Settings())
+    held = room.enter()
+    held.take_bytes(7)
+    held.take_pixels(MEGAPIXEL, MEGAPIXEL)
+    held.keep()
+    held.leave()  # the client is gone
+    assert (room.bodies, room.bytes, room.pixels) == (1, 7, MEGAPIXEL)
+    held.leave()  # the image is done with
+    assert (room.bodies, room.bytes, room.pixels) == (0, 0, 0)
+
+
+def test_clients_that_leave_get_no_more_images_in_than_others(chip, tmp_path, caplog):
+    stuck = tmp_path / "stuck"
+    stuck.touch()
+    with serving(ON_CHIP.override(max_pixels=MEGAPIXEL)) as server:
+        chip["hangs while"] = str(stuck)
+        large = {"image": picture(1000, 1000)}
+        for _ in range(IMAGES):
+            with contextlib.suppress(httpx.ReadTimeout):
+                httpx.post(f"{server.base_url}/v1/inspect", files=large, timeout=0.5)
+        refused = server.post("/v1/inspect", files=large)
+        assert (refused.status_code, refused.json()["error"]["type"]) == (503, "busy")
+        stuck.unlink()
+        until(lambda: server.service.room.pixels == 0)
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 def test_what_is_refused_undecoded_has_no_pixels():

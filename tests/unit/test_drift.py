@@ -7,10 +7,15 @@ import pytest
 
 from uadx.drift.comparison import LEAST, MOST_PARTS, compare
 from uadx.drift.words import detectable, verdict
+from uadx.errors import UsageError
 
 
 def drawn(rng, count, shift=0.0):
     return rng.gamma(2.0, 1.0, count) + shift
+
+
+def compared(good, run, **options):
+    return compare(good, run, run > 6.0, **options)
 
 
 @pytest.mark.parametrize("held_out", [10, 40, 200])
@@ -19,7 +24,7 @@ def test_chance_is_taken_for_drift_no_more_often_than_said(held_out, inspected):
     rng = np.random.default_rng(held_out + inspected)
     runs, level = 300, 0.1
     false = sum(
-        compare(drawn(rng, held_out), drawn(rng, inspected), 6.0, defects=0.0, level=level).first is not None
+        compared(drawn(rng, held_out), drawn(rng, inspected), defects=0.0, level=level).first is not None
         for _ in range(runs)
     )
     assert false <= runs * level + 3 * np.sqrt(runs * level * (1 - level))
@@ -30,15 +35,15 @@ def test_defects_within_the_allowed_share_are_no_drift_and_twice_as_many_are():
     good = drawn(rng, 2000)
     run = drawn(rng, 20_000)
     run[rng.random(len(run)) < 0.1] = 50.0
-    assert compare(good, run, 6.0, defects=0.1).first is None
-    assert compare(good, run, 6.0, defects=0.0).first is not None
+    assert compared(good, run, defects=0.1).first is None
+    assert compared(good, run, defects=0.0).first is not None
 
 
 def test_a_change_is_found_where_it_began_and_with_its_direction():
     rng = np.random.default_rng(1)
     good = drawn(rng, 200)
     run = np.concatenate([drawn(rng, 3000), drawn(rng, 3000, shift=1.0)])
-    found = compare(good, run, 6.0)
+    found = compared(good, run)
     assert len(found.parts) == MOST_PARTS
     assert 2700 < found.first.first <= 3301
     assert found.first.drift == "higher"
@@ -46,12 +51,12 @@ def test_a_change_is_found_where_it_began_and_with_its_direction():
         f"Drift: from image {found.first.first} on the scores are higher than those of the calibration "
         f"({sum(1 for part in found.parts if part.drift)} of 20 parts of the run)"
     )
-    lower = compare(good, drawn(rng, 500, shift=-1.5), 6.0)
+    lower = compared(good, drawn(rng, 500, shift=-1.5))
     assert lower.first.drift == "lower"
 
 
 def test_parts_cover_the_run_and_are_large_enough():
-    found = compare([1.0, 2.0], np.arange(950.0), 500.0)
+    found = compare(range(50), np.arange(950.0), np.arange(950) > 500)
     assert [part.first for part in found.parts[1:]] == [part.last + 1 for part in found.parts[:-1]]
     assert (found.parts[0].first, found.parts[-1].last) == (1, 950)
     assert min(part.last - part.first + 1 for part in found.parts) >= LEAST
@@ -59,9 +64,25 @@ def test_parts_cover_the_run_and_are_large_enough():
     assert found.parts[0].ng == 0.0
 
 
+def test_what_began_lately_shows_at_the_end_of_a_long_run():
+    rng = np.random.default_rng(3)
+    run = np.concatenate([drawn(rng, 300_000), drawn(rng, 3000, shift=3.0)])
+    found = compared(drawn(rng, 40), run)
+    assert found.first is not None
+    assert 299_000 < found.first.first <= 301_500
+    assert len(found.shown) <= 40
+    assert found.first in found.shown
+
+
+def test_calibration_images_too_few_to_show_anything_are_said_to_be():
+    rng = np.random.default_rng(4)
+    with pytest.raises(UsageError, match="2 calibration images cannot show drift"):
+        compared(drawn(rng, 2), drawn(rng, 300, shift=9.0))
+
+
 def test_few_calibration_images_are_said_to_see_little():
     rng = np.random.default_rng(2)
-    few = compare(drawn(rng, 40), drawn(rng, 10_000), 6.0)
-    many = compare(drawn(rng, 200), drawn(rng, 10_000), 6.0)
+    few = compared(drawn(rng, 40), drawn(rng, 10_000))
+    many = compared(drawn(rng, 200), drawn(rng, 10_000))
     assert "drift shows once 38% of the scores lie higher than they did, or 33% lower" in detectable(few)
     assert "drift shows once 22% of the scores lie higher" in detectable(many)

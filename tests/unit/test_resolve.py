@@ -394,7 +394,7 @@ def test_a_backend_serves_only_the_kinds_it_is_made_for(open_on, acme):
 
 def test_a_format_that_a_backend_does_not_take_is_a_reason(artifact):
     model = ModelArtifact(artifact.path, "om", "")
-    with pytest.raises(UnavailableError, match=r"openvino \(uadx .*\): it takes onnx models and not om"):
+    with pytest.raises(UnavailableError, match=r"openvino \(uadx .*\): it takes onnx, openvino models and not om"):
         open_model(Request((model,)), "openvino:CPU")
 
 

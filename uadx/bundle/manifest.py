@@ -65,7 +65,7 @@ class Training(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the student was taught from. Images are known by the first 16 hex digits of their file's sha256.
 
     fingerprint: sha256 over the sorted digests of all good images. held_out: those that only calibrate. taught: the
-    others; empty in a bundle of an older uadx.
+    others, and where a model was taught on those that taught it before; empty in a bundle of an older uadx.
     """
 
     images: Positive

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from uadx.cli import options
 from uadx.errors import EXIT_FINDINGS, UsageError
 
 
@@ -19,18 +20,18 @@ from uadx.errors import EXIT_FINDINGS, UsageError
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="results.jsonl of `uadx run`; several in the order of time.",
+    help="results.jsonl of `uadx run`, or the folder with it; several in the order of time.",
 )
 @click.option(
     "--defects",
-    type=click.FloatRange(0, 0.5),
+    type=options.Within(0, 0.5),
     default=0.05,
     show_default=True,
     help="Share of production that may be defective without being drift.",
 )
 @click.option(
     "--level",
-    type=click.FloatRange(0, 0.5, min_open=True),
+    type=options.Within(0, 0.5, min_open=True),
     default=0.01,
     show_default=True,
     help="How often chance may be taken for drift.",
@@ -51,25 +52,26 @@ def command(
     from uadx.bundle.reader import open_bundle
     from uadx.drift.comparison import LEAST, compare
     from uadx.drift.page import write_page
-    from uadx.drift.results import read_scores
+    from uadx.drift.results import read_run
     from uadx.drift.words import detectable, verdict
 
-    scores, bundle, fusion = read_scores(results, open_bundle(model))
-    if len(scores) < LEAST:
+    bundle = open_bundle(model)
+    run = read_run(results, bundle)
+    if len(run.scores) < LEAST:
         raise UsageError(
-            f"{len(scores)} inspected images show no drift or none", hint=f"wait for {LEAST}, or name more --results"
+            f"{len(run.scores)} inspected images show no drift or none",
+            hint=f"wait for {LEAST}, or name more --results",
         )
-    threshold = bundle.thresholds(fusion).image
-    found = compare(bundle.calibration(fusion).scores, scores, threshold, defects=defects, level=level)
+    found = compare(run.calibration, run.scores, run.ng, defects=defects, level=level)
     if output is not None:
-        write_page(output, bundle, found, scores)
+        write_page(output, bundle, found, run.scores)
     if as_json:
         parts = [{**asdict(part), "drift": part.drift} for part in found.parts]
         said = {"drift": found.first is not None, "says": verdict(found), "model": bundle.sha256, "parts": parts}
         click.echo(json.dumps(said, indent=4))
     else:
         click.echo(f"{'images':>17}{'NG':>8}{'median':>10}{'higher':>8}{'may be':>8}{'lower':>8}{'may be':>8}")
-        for part in found.parts:
+        for part in found.shown:
             click.echo(
                 f"{f'{part.first} to {part.last}':>17}{part.ng:>8.1%}{part.median:>10.4g}{part.higher:>8.3f}"
                 f"{part.higher_limit:>8.3f}{part.lower:>8.3f}{part.lower_limit:>8.3f}  {part.drift or ''}".rstrip()

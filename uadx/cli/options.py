@@ -10,17 +10,21 @@ import click
 from uadx.limits import LARGEST_BATCH
 
 
-class Positive(click.FloatRange):
-    """A number above 0 that is neither nan nor inf."""
-
-    def __init__(self) -> None:
-        super().__init__(0, min_open=True)
+class Within(click.FloatRange):
+    """A number in a range that is neither nan, which is in every range for click, nor inf."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)
         return number
+
+
+class Positive(Within):
+    """A number above 0."""
+
+    def __init__(self) -> None:
+        super().__init__(0, min_open=True)
 
 
 PRECISIONS = click.Choice(["f32", "bf16", "f16", "int8", "auto"])
@@ -48,7 +52,7 @@ tile = click.option(
 )
 overlap = click.option(
     "--overlap",
-    type=click.FloatRange(0, 0.75),
+    type=Within(0, 0.75),
     metavar="SHARE",
     help="Share of a tile that its neighbour shows too. Default: 0.25.",
 )
@@ -58,6 +62,6 @@ threshold = click.option(
 )
 fpr = click.option(
     "--fpr",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Within(0, 1, min_open=True, max_open=True),
     help="Share of good images that may be called NG, such as 0.01.",
 )

@@ -34,7 +34,7 @@ def command(model: str, data: Path, output: Path, tile: int | None, overlap: flo
 
     bundle = open_bundle(model)
     tiling = chosen_tiling(tile, overlap, bundle.manifest.input.tiling)
-    if output.resolve() == bundle.path.resolve():
+    if output.resolve() in (bundle.path.resolve(), Path(model).resolve()):
         raise UsageError("--output is the model itself, which is kept as it is", hint="name another bundle to write")
     with shown_warnings(), shown_progress("calibrating", quiet) as advance:
         made = recalibrate(bundle, data, output, tiling, advance)

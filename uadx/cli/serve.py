@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
@@ -118,8 +119,12 @@ def command(
     _require_packages()
     from uadx.serve.settings import Settings
 
-    _check_key("--api-key", api_key)
-    _check_key("--admin-key", admin_key)
+    _check_key("--api-key", "UADX_API_KEY", api_key)
+    _check_key("--admin-key", "UADX_ADMIN_KEY", admin_key)
+    if model_name is not None and not re.fullmatch(r"[\w.-]+", model_name):
+        raise UsageError(
+            f"--model-name {model_name!r} cannot be part of an address", hint="letters, digits, -, _ and . make one"
+        )
     names = _hosts("--allow-host", allow_host, with_port=False)
     serving = Settings(
         max_delay=max_delay_ms / 1e3,
@@ -138,8 +143,11 @@ def command(
     return 0
 
 
-def _check_key(option: str, key: str | None) -> None:
-    """What HTTP cannot carry as it is would never be the key that a client sends."""
+def _check_key(option: str, variable: str, key: str | None) -> None:
+    """What HTTP cannot carry as it is would never be the key that a client sends. A variable that is there and empty,
+    which click takes for none, was meant to be a key."""
+    if key is None and os.environ.get(variable) == "":
+        option, key = variable, ""
     if key is None or re.fullmatch("[!-~]+", key):
         return
     what = "is empty" if not key.strip() else "has blanks, line breaks or letters that are not ASCII"
@@ -157,10 +165,17 @@ def _hosts(option: str, names: str, *, with_port: bool) -> tuple[str, ...]:
             host, port = parts.hostname or "", parts.port
         except ValueError:
             host, port = "", None
-        if not re.fullmatch(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d+)?", given) or not host or (port and not with_port):
+        if (
+            not re.fullmatch(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d+)?", given)
+            or not host
+            or port == 0
+            or (port and not with_port)
+        ):
             form = "HOST or HOST:PORT" if with_port else "a name without a port"
             raise UsageError(f"{option}: {name!r} is no host", hint=f"give {form}, such as images.example.com")
         found.append(host if port is None else f"{host}:{port}")
+    if names.strip() and not found:
+        raise UsageError(f"{option}: {names!r} names no host", hint="such as images.example.com")
     return tuple(found)
 
 

@@ -71,13 +71,13 @@ def command(
 
     if start is not None:
         _refuse_beside_from({"--teacher": teacher != "default", "--image-size": image_size, "--tile": tile,
-                             "--overlap": overlap, "--each": each})  # fmt: skip
+                             "--overlap": overlap})  # fmt: skip
     size = None if image_size is None else _size(image_size)
     tiling = chosen_tiling(tile, overlap)
     if each:
         given = {
             "--epochs": epochs, "--image-size": image_size, "--tile": tile, "--overlap": overlap, "--seed": seed,
-            "--teacher": teacher,
+            "--teacher": teacher, "--from": start,
         }  # fmt: skip
         return _each(data, output, device, given, quiet)
     good_folder(data)  # a mistake in an argument is worth knowing before gigabytes are installed
@@ -90,7 +90,7 @@ def command(
     from uadx.train.dataset import HELD_OUT
 
     parent = None if start is None else open_bundle(start)
-    if parent is not None and parent.path.resolve() == output.resolve():
+    if parent is not None and start is not None and output.resolve() in (parent.path.resolve(), Path(start).resolve()):
         raise UsageError("--output is the model itself, which is kept as it is", hint="name another bundle to write")
     asked = TrainOptions(data, output, epochs, size, seed, teacher, device, tiling, parent)
     try:

@@ -16,9 +16,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-LEAST = 100
-"""Images of a part; fewer show next to nothing."""
+from uadx.errors import UsageError
+from uadx.plural import counted
+
+LEAST, MOST = 100, 1000
+"""Images of a part: fewer show next to nothing, and more hide what began lately."""
 MOST_PARTS = 20
+"""Of a run that is cut into larger parts than LEAST."""
+SHOWN = 40
+"""Parts that are listed."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,16 @@ class Drift:
     level: float
 
     @property
+    def shown(self) -> Sequence[Part]:
+        """All parts; of many those at which something changes, the first and the last."""
+        if len(self.parts) <= SHOWN:
+            return self.parts
+        ways = [part.drift for part in self.parts]
+        changes = [at for at in range(1, len(ways)) if ways[at] != ways[at - 1]]
+        chosen = sorted({0, *changes[: SHOWN - 2], len(ways) - 1})
+        return [self.parts[at] for at in chosen]
+
+    @property
     def first(self) -> Part | None:
         """The first part that differs; None where none does."""
         return next((part for part in self.parts if part.drift), None)
@@ -70,26 +86,32 @@ class Drift:
 def compare(
     calibration: Sequence[float],
     scores: NDArray[np.float64],
-    threshold: float,
+    ng: NDArray[np.bool_],
     *,
     defects: float = 0.05,
     level: float = 0.01,
 ) -> Drift:
-    """Compare a run's scores, float64 [N] in their order, with the calibration's; N at least LEAST.
+    """Compare a run's scores, float64 [N] in their order, with the calibration's; N at least LEAST. ng: which were NG.
 
-    The run is cut into at most MOST_PARTS parts of LEAST images or more; the probability that chance alone makes any
-    of them drift is at most `level` (Bonferroni).
+    The run is cut into MOST_PARTS parts, or as many as have LEAST to MOST images each; the probability that chance
+    alone makes any of them drift is at most `level` (Bonferroni). Raises UsageError where no difference could show.
     """
     known = np.sort(np.asarray(calibration, np.float64))
-    pieces = np.array_split(scores, min(MOST_PARTS, max(1, len(scores) // LEAST)))
-    parts, first = [], 1
-    for piece in pieces:
-        chance = _chance(len(known), len(piece), level / (2 * len(pieces)))
+    length = min(MOST, max(LEAST, len(scores) // MOST_PARTS))
+    starts = np.array_split(np.arange(len(scores)), max(1, len(scores) // length))
+    parts = []
+    for places in starts:
+        chance = _chance(len(known), len(places), level / (2 * len(starts)))
+        piece = scores[places]
         higher, lower = _apart(known, piece)
-        ng = float((piece > threshold).mean())
-        limits = defects + chance, chance
-        parts.append(Part(first, first + len(piece) - 1, higher, lower, *limits, ng, float(np.median(piece))))
-        first += len(piece)
+        first, last = int(places[0]) + 1, int(places[-1]) + 1
+        share, middle = float(ng[places].mean()), float(np.median(piece))
+        parts.append(Part(first, last, higher, lower, defects + chance, chance, share, middle))
+    if min(part.higher_limit for part in parts) >= 1:
+        raise UsageError(
+            f"{counted(len(known), 'calibration image')} cannot show drift: that of production may be any by chance",
+            hint="calibrate on more: uadx recalibrate --model MODEL --data GOOD --output NEW",
+        )
     return Drift(known, parts, defects, level)
 
 

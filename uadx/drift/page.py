@@ -30,7 +30,7 @@ def write_page(path: Path, bundle: Bundle, drift: Drift, scores: NDArray[np.floa
             f"{len(scores)} inspected · up to {drift.defects:.0%} defective allowed"
         ),
         meaning=escape(detectable(drift)),
-        rows="\n".join(_row(part) for part in drift.parts),
+        rows="\n".join(_row(part) for part in drift.shown),
         worst_title=f"Images {worst.first} to {worst.last}",
         curve=_curve(drift, worst, scores[worst.first - 1 : worst.last]),
     )

@@ -42,8 +42,9 @@ class Connection(H11Protocol):
         if len(self.connections) > self.most:
             self._refuse(busy(f"there are {self.most} connections, and no more may be"))
             return
-        if self._address and self.of_address[self._address] > self.most // 2:
-            self._refuse(busy(f"{self.most // 2} connections come from {self._address}, and no more may"))
+        of_one = max(1, self.most // 2)
+        if self._address and self.of_address[self._address] > of_one:
+            self._refuse(busy(f"{of_one} connections come from {self._address}, and no more may"))
             return
         self._arriving = self.loop.call_later(self.within, transport.abort)
 

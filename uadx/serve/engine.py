@@ -129,7 +129,7 @@ class Engine:
                 "reloaded", extra={"model": bundle.sha256, "name_of_model": bundle.manifest.name, "path": config.model}
             )
         if old is not None:
-            old.close()
+            self._close(old)
 
     def close(self) -> bool:
         """Answer what was accepted and release the device. False where that, or the end of a device that had failed

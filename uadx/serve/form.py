@@ -41,7 +41,9 @@ async def read_files(request: Request, settings: Settings) -> list[Source]:
                 422,
                 "usage",
                 f"the form's field `{printable(others[0])[:50]}` is no file",
-                hint="a threshold is part of the address: /v1/inspect?threshold=2",
+                hint="a threshold is part of the address: /v1/inspect?threshold=2"
+                if others[0] in {"threshold", "fpr"}
+                else "a file has an @ before its name: curl -F image=@part.png",
             )
         if not files:
             raise Refusal(422, "invalid", "the form has no file: curl -F image=@part.png")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import msgspec
@@ -111,10 +111,11 @@ class InferenceProtocol:
     async def infer(self, request: Request) -> Response:
         """All images or none: the protocol has no place for what is wrong with one of them."""
         name, version = self._named(request)
-        check_spelling(request.query_params, _JUDGED_BY)
+        _check_place(request.query_params)
         asked, rest = self._split(request, await read(request, self._service.settings))
         if len(asked.inputs) != 1:
             raise Refusal(422, "invalid", f"the model takes one input, `image`, not {len(asked.inputs)}")
+        _check_place(asked.inputs[0].parameters)
         images = _images(asked.inputs[0], rest, self._service.engine.check_count)
         check_spelling(asked.parameters, _JUDGED_BY)
         given = {key: asked.parameters[key] for key in _JUDGED_BY if key in asked.parameters}
@@ -148,6 +149,14 @@ class InferenceProtocol:
         if not _DIGITS.fullmatch(header) or int(header) > len(content):
             raise Refusal(400, "invalid", "Inference-Header-Content-Length is no length of a part of the body")
         return decoded(content[: int(header)], Asked), content[int(header) :]
+
+
+def _check_place(given: Iterable[str]) -> None:
+    """A threshold that stands where nobody reads it would be a verdict by another one."""
+    for name in given:
+        if name in _JUDGED_BY:
+            raise Refusal(422, "usage", f"`{name}` stands in the request's own `parameters`, and in no other place")
+    check_spelling(given, _JUDGED_BY)
 
 
 def _images(tensor: Tensor, rest: bytes, check_count: Callable[[int], None]) -> list[bytes | InputError]:

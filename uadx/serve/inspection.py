@@ -77,7 +77,7 @@ class Inspection:
             if asked.threshold is not None or asked.fpr is not None:
                 wanted = Wanted(asked.threshold, asked.fpr)
             texts = asked.images if asked.image is None else [asked.image]
-            return await self._service.sources(texts or []), wanted
+            return await self._service.sources(request, texts or []), wanted
         if stated == "multipart/form-data":
             return await read_files(request, settings), wanted
         if stated in _RAW or stated.startswith("image/"):

@@ -22,7 +22,12 @@ def log_to_stderr(form: Format) -> None:
     """Let the loggers of the server and its libraries write to stderr, and nowhere else."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Text())
-    levels = {"uadx.serve": logging.INFO, "uvicorn": logging.WARNING, "python_multipart": logging.ERROR}
+    levels = {
+        "uadx.serve": logging.INFO,
+        "uvicorn": logging.WARNING,
+        "python_multipart": logging.ERROR,
+        "asyncio": logging.ERROR,
+    }
     for name, level in levels.items():
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False

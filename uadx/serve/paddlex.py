@@ -60,7 +60,7 @@ class PaddleX:
         check_spelling(fields, Asked.__struct_fields__)
         asked = converted(fields, Asked)
         wanted = Wanted(asked.threshold, asked.fpr)
-        (source,) = await service.sources([asked.image])
+        (source,) = await service.sources(request, [asked.image])
         result = await service.inspect_one(request, source, wanted)
         with_map = next(given for given in (asked.labelMap, in_query, service.settings.label_map) if given is not None)
         size = service.engine.pipeline.bundle.manifest.input

@@ -47,6 +47,7 @@ class Held:
     def __init__(self, room: Room, most_bytes: int) -> None:
         self._room, self._most_bytes = room, most_bytes
         self._bytes = self._pixels = 0
+        self._keepers = 1
 
     def take_bytes(self, count: int) -> None:
         """So many more of its body are there. Raises Refusal where that is too much."""
@@ -66,8 +67,15 @@ class Held:
         self._pixels += count
         self._room.pixels += count
 
+    def keep(self) -> None:
+        """One more thing holds it: call leave() for each. A client that leaves takes no image out of a decoder."""
+        self._keepers += 1
+
     def leave(self) -> None:
-        """The request is answered."""
+        """The request is answered, or one of its images done with."""
+        self._keepers -= 1
+        if self._keepers:
+            return
         self._room.bodies -= 1
         self._room.bytes -= self._bytes
         self._room.pixels -= self._pixels

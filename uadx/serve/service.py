@@ -6,7 +6,8 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -21,7 +22,7 @@ from uadx.serve.body import Wanted
 from uadx.serve.engine import Engine
 from uadx.serve.metrics import Metrics
 from uadx.serve.refusals import Refusal, busy, not_ready, refusal_of
-from uadx.serve.room import Room, pixels_of
+from uadx.serve.room import Held, Room, pixels_of
 from uadx.serve.settings import Settings
 
 T = TypeVar("T")
@@ -52,21 +53,23 @@ class Service:
         self._probing: asyncio.Task[None] | None = None
         self._probed = 0.0
 
-    async def sources(self, texts: Sequence[str]) -> list[Source]:
+    async def sources(self, request: Request, texts: Sequence[str]) -> list[Source]:
         """The images that a JSON body gives as base64 or, where the operator allows it, by their addresses."""
         self.engine.check_count(len(texts))
         return [
-            body.source(f"image[{at}]" if len(texts) > 1 else "image", await self._image(text))
+            body.source(f"image[{at}]" if len(texts) > 1 else "image", await self._image(request, text))
             for at, text in enumerate(texts)
         ]
 
-    async def _image(self, text: str) -> bytes | InputError:
+    async def _image(self, request: Request, text: str) -> bytes | InputError:
         if not body.is_url(text):
             return body.from_base64(text)
         try:
-            return await self._fetched(text)
+            image = await self._fetched(text)
         except InputError as error:
             return error
+        request.scope["held"].take_bytes(len(image))
+        return image
 
     async def _fetched(self, address: str) -> bytes:
         """Each fetch is a thread of its own, which may outlast its time by a slow name server: so many and no more."""
@@ -93,6 +96,7 @@ class Service:
         largest = inspector.config.max_pixels
         request.scope["held"].take_pixels(await pixels_of(sources, largest), largest)
         futures = self.engine.accept(sources, request.client.host if request.client else "")
+        _hold_until_done(request.scope["held"], futures)
         results = await _or_gone(request, asyncio.gather(*map(asyncio.wrap_future, futures)))
         if thresholds is not None:
             results = await self.draw(lambda: [result.against(thresholds) for result in results])
@@ -146,11 +150,24 @@ class Service:
             raise not_ready(result.error.in_one_line)
 
 
+def _hold_until_done(held: Held, futures: Sequence[Future[Result]]) -> None:
+    loop = asyncio.get_running_loop()
+
+    def leave(_: Future[Result]) -> None:
+        with suppress(RuntimeError):  # the loop is closed: the server has ended
+            loop.call_soon_threadsafe(held.leave)
+
+    for future in futures:
+        held.keep()
+        future.add_done_callback(leave)
+
+
 async def _or_gone(request: Request, answers: asyncio.Future[list[Result]]) -> list[Result]:
     async def gone() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
+    answers.add_done_callback(lambda done: done.cancelled() or done.exception())  # or asyncio complains of nobody's
     watch = asyncio.create_task(gone())
     try:
         both: list[asyncio.Future[Any]] = [answers, watch]

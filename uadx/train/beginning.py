@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uadx.bundle.reader import Bundle
+from uadx.errors import UsageError
 from uadx.images.framing import Framing, Tiling
 from uadx.stfpm.graph import network_weights
 from uadx.stfpm.training import Recipe
 from uadx.stfpm.weights import Weights
-from uadx.train.dataset import Split, by_seed
+from uadx.train.dataset import MINIMUM_IMAGES, Split, by_seed
 from uadx.train.proportions import fitting_size, size_of_tiles
 from uadx.train.teacher import TeacherWeights, load_teacher, rounded
 
@@ -29,7 +30,7 @@ MOST_EPOCHS = 50
 class Beginning:
     """framing: how images become the model's windows. split: which are held out. seen: images that are shown,
     most_epochs: and how often each, at the most. student: the one that is taught on, None for a new one. parent: the
-    sha256 of its bundle."""
+    sha256 of its bundle. taught: the images that taught it, and must never calibrate it."""
 
     teacher: TeacherWeights
     framing: Framing
@@ -39,6 +40,7 @@ class Beginning:
     learning_rate: float = Recipe.learning_rate
     student: Weights | None = None
     parent: str | None = None
+    taught: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -63,13 +65,18 @@ def anew(
 def taught_on(bundle: Bundle, seed: int) -> Beginning:
     """A bundle's student, with its teacher, size and tiles. It has learnt most of what there is: a fifth of the images
     are enough, at a rate that keeps it. An image that taught it before is not held out, since it would repeat that too
-    well."""
+    well. Raises UsageError, while the images are read, where hardly any is new."""
     model = bundle.artifact.path.read_bytes()
     taught = bundle.manifest.training.taught
     draw = by_seed(seed)
 
     def split(digests: Sequence[str]) -> NDArray[np.bool_]:
         new = ~np.isin([digest[:16] for digest in digests], taught)
+        if 0 < new.sum() < MINIMUM_IMAGES:
+            raise UsageError(
+                f"{new.sum()} of the {len(digests)} images are new to the model; it takes {MINIMUM_IMAGES} at least",
+                hint="the others taught it, and cannot calibrate it: bring more new ones",
+            )
         held_out = np.zeros(len(digests), bool)
         if new.any():
             held_out[new] = draw([digest for digest, is_new in zip(digests, new, strict=True) if is_new])
@@ -79,9 +86,10 @@ def taught_on(bundle: Bundle, seed: int) -> Beginning:
         TeacherWeights(bundle.manifest.teacher.id, rounded(network_weights(model, "teacher"))),
         bundle.manifest.input.framing,
         split,
-        seen=5_120,
-        most_epochs=20,
+        seen=IMAGES_SEEN // 5,
+        most_epochs=MOST_EPOCHS // 5,
         learning_rate=1e-3,
         student=rounded(network_weights(model, "student")),
         parent=bundle.sha256,
+        taught=taught,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from uadx.bundle.manifest import SCHEMA, Input, Manifest, Teacher, Training
 from uadx.bundle.reader import Bundle
 from uadx.bundle.writer import check_replaceable, write_bundle
 from uadx.cores import core_limit
-from uadx.errors import OutputError, UnavailableError, UsageError
+from uadx.errors import OutputError, UadxWarning, UnavailableError, UsageError
 from uadx.files import write_whole
 from uadx.images.framing import Tiling
 from uadx.lock import try_lock
@@ -84,8 +85,12 @@ def train(options: TrainOptions, progress: Progress) -> Manifest:
         progress.calibrating()
         networks = beginning.teacher.weights, trainer.student_weights()
         model = graph.build(*networks, trainer.difficulties(), framing.height, framing.width)
-        manifest = _write(options, beginning, dataset, model, epochs, work)
-        write_report(report_path(options.output), options.output, manifest, dataset, trainer.losses)
+        manifest, ranked = _write(options, beginning, dataset, model, epochs, work)
+        page = report_path(options.output)
+        try:
+            write_report(page, options.output, manifest, dataset.held_out, ranked, trainer.losses)
+        except OutputError as error:  # the bundle is there and good
+            warnings.warn(f"no page of the training: {error.in_one_line}", UadxWarning, stacklevel=2)
     shutil.rmtree(work)
     return manifest
 
@@ -135,7 +140,8 @@ def _trained(
 
 def _write(
     options: TrainOptions, beginning: Beginning, dataset: Dataset, model: bytes, epochs: int, work: Path
-) -> Manifest:
+) -> tuple[Manifest, tuple[int, ...]]:
+    """The manifest, and the held-out images' places by falling score."""
     framing, teacher = beginning.framing, beginning.teacher
     exported = work / "stfpm.onnx"
     write_whole(exported, model)
@@ -162,7 +168,7 @@ def _write(
         training=Training(
             images=len(dataset.train.digests),
             held_out=tuple(digest[:16] for digest in dataset.held_out.digests),
-            taught=tuple(digest[:16] for digest in dataset.train.digests),
+            taught=(*beginning.taught, *(digest[:16] for digest in dataset.train.digests)),
             fingerprint=dataset.fingerprint,
             seed=options.seed,
             epochs=epochs,
@@ -173,7 +179,7 @@ def _write(
         files={},
     )
     write_bundle(options.output, manifest, model, golden_vectors(model, dataset.held_out.windows, options.seed))
-    return manifest
+    return manifest, found.ranked
 
 
 def golden_vectors(model: bytes, images: NDArray[np.uint8], seed: int) -> dict[str, NDArray[np.generic]]:

@@ -32,13 +32,15 @@ Maps = dict[str, NDArray[np.float32]]
 @dataclass(frozen=True)
 class Calibrated:
     """The scoring, and for each fusion the held-out scores and highest map values (ascending) and the base levels'
-    lowest and highest value, as the manifest keeps them. most_windows: of one image."""
+    lowest and highest value, as the manifest keeps them. most_windows: of one image. ranked: the images' places, the
+    highest score of `quantile` first."""
 
     scoring: Scoring
     scores: dict[str, tuple[float, ...]]
     peaks: dict[str, tuple[float, ...]]
     base_ranges: dict[str, tuple[float, float]]
     most_windows: int
+    ranked: tuple[int, ...]
 
 
 def scaled(maps: Maps, spoilt: Maps, shown: Sequence[tuple[int, int]], size: tuple[int, int]) -> Scoring:
@@ -68,13 +70,16 @@ def calibrate(scoring: Scoring, maps: Maps, cuts: Sequence[Cut], size: tuple[int
     scores: dict[str, tuple[float, ...]] = {}
     peaks: dict[str, tuple[float, ...]] = {}
     base_ranges: dict[str, tuple[float, float]] = {}
+    ranked: dict[str, tuple[int, ...]] = {}
     for fusion in FUSIONS:
         fused = _fused(maps, scoring, fusion, cuts, size)
         scores[fusion] = tuple(sorted(fused["scores"]))
+        ranked[fusion] = tuple(int(place) for place in np.argsort(-np.array(fused["scores"]), kind="stable"))
         peaks[fusion] = tuple(sorted(fused["peaks"]))
         if found := base_range(fused["bases"]):
             base_ranges[fusion] = found
-    return Calibrated(scoring, scores, peaks, base_ranges, max(len(cut.corners) for cut in cuts))
+    most = max(len(cut.corners) for cut in cuts)
+    return Calibrated(scoring, scores, peaks, base_ranges, most, ranked["quantile"])
 
 
 def _fused(

@@ -19,6 +19,7 @@ from uadx.errors import InputError, UadxWarning, UsageError
 from uadx.evaluation.layout import GOOD, mixture
 from uadx.images.decode import Limits, examine, load
 from uadx.images.framing import Cut, Framed, Framing
+from uadx.images.naming import printable
 from uadx.images.sources import Source, expand
 from uadx.pipeline.stream import staged
 from uadx.train.array_file import new_images
@@ -36,12 +37,14 @@ Split = Callable[[Sequence[str]], NDArray[np.bool_]]
 
 @dataclass(frozen=True)
 class Part:
-    """Some of the images. digests: sha256 of each image's file. cuts: where each image's windows lie. windows: of all
-    of them, uint8 RGB [M, H, W, 3], a memory map; shown: int [M, 2], height and width of the part of each window that
-    shows its image. Of an image that teaches, some windows may be left out, then its cut has only those that are there.
+    """Some of the images. digests: sha256 of each image's file; names: what it is called. cuts: where each image's
+    windows lie. windows: of all of them, uint8 RGB [M, H, W, 3], a memory map; shown: int [M, 2], height and width of
+    the part of each window that shows its image. Of an image that teaches, some windows may be left out, then its cut
+    has only those that are there.
     """
 
     digests: list[str]
+    names: list[str]
     cuts: list[Cut]
     windows: NDArray[np.uint8]
 
@@ -217,6 +220,7 @@ class _Reader:
         """Decode these images; the windows of those that teach are drawn by their digests."""
         first = self._row
         read: list[str] = []
+        names: list[str] = []
         cuts: list[Cut] = []
         for digest, outcome in zip(digests, _in_threads(self._decoded, digests), strict=True):
             self._done += 1
@@ -230,8 +234,9 @@ class _Reader:
                 self._windows[self._row] = windows[index]
                 self._row += 1
             read.append(digest)
+            names.append(printable(self._found.images[digest][0].output))
             cuts.append(Cut(outcome.cut.content, tuple(outcome.cut.corners[index] for index in chosen)))
-        return Part(read, cuts, self._windows[first : self._row])
+        return Part(read, names, cuts, self._windows[first : self._row])
 
     def _decoded(self, digest: str) -> Framed | InputError:
         source, count = self._found.images[digest]

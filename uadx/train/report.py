@@ -15,27 +15,32 @@ from uadx.bundle.manifest import Manifest
 from uadx.files import write_whole
 from uadx.pipeline.config import PipelineConfig
 from uadx.pipeline.pipeline import Pipeline
+from uadx.plural import counted
 from uadx.report.charts import Curve, curves, histogram
 from uadx.report.pictures import figure, thumbnail
 from uadx.report.style import style
 from uadx.result import Result
 from uadx.scoring.calibration import Calibration
-from uadx.train.dataset import Dataset
+from uadx.train.dataset import Part
 from uadx.train.trust import pasted
 
 SHOWN = 8
-"""Pictures of good images, and of drawn defects."""
-LOOKED_AT = 64
-"""Held-out images, at the most, of which the pictures are chosen."""
+"""Pictures of good images."""
+DRAWN = 32
+"""Copies with drawn defects, as many of which are shown."""
 RATES = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 
 
-def write_report(path: Path, bundle: Path, manifest: Manifest, dataset: Dataset, losses: Sequence[float]) -> None:
-    """Write the page whole or not at all. losses: the mean of each epoch. Raises OutputError."""
+def write_report(
+    path: Path, bundle: Path, manifest: Manifest, held_out: Part, ranked: Sequence[int], losses: Sequence[float]
+) -> None:
+    """Write the page whole or not at all. ranked: the held-out images' places by falling score. losses: the mean of
+    each epoch. Raises OutputError."""
     calibration = Calibration(manifest.calibration["quantile"])
     threshold = calibration.threshold(manifest.default_fpr)
-    good, drawn = ([], []) if manifest.input.tiling else _looked_at(bundle, dataset, manifest.training.seed)
     training = manifest.training
+    highest = [] if manifest.input.tiling else list(ranked[:SHOWN])
+    good, drawn = _looked_at(bundle, held_out, highest, training.seed) if highest else ([], [])
     text = Template(files("uadx.train").joinpath("report.html").read_text("utf-8")).substitute(
         style=style(),
         model=escape(manifest.name),
@@ -43,8 +48,9 @@ def write_report(path: Path, bundle: Path, manifest: Manifest, dataset: Dataset,
             f"{manifest.created_by} · teacher {manifest.teacher.id} · {manifest.input.height} x {manifest.input.width} "
             f"pixels · seed {training.seed}" + (f" · taught on from {manifest.parent[:12]}" if manifest.parent else "")
         ),
-        images=training.images,
-        epochs=training.epochs,
+        images=counted(training.images, "good image"),
+        epochs=counted(training.epochs, "time"),
+        lowest=f"{calibration.lowest_fpr:.2g}",
         held_out=len(training.held_out),
         left_out=_left_out(manifest),
         threshold=f"{threshold:.4g}",
@@ -53,37 +59,35 @@ def write_report(path: Path, bundle: Path, manifest: Manifest, dataset: Dataset,
         histogram=histogram(calibration.scores, [result["score"] for result in drawn], threshold),
         loss=_loss(losses),
         trust=", ".join(f"{name} {scale.weight:g}" for name, scale in manifest.scoring.levels.items()),
-        good=_pictures(sorted(good, key=lambda result: -result["score"])),
-        drawn=_pictures(drawn),
+        good=_pictures(good, [held_out.names[place] for place in highest]),
+        drawn=_pictures(drawn, [str(number) for number in range(1, SHOWN + 1)]),
     )
     write_whole(path, text.encode())
 
 
-def _looked_at(bundle: Path, dataset: Dataset, seed: int) -> tuple[list[Result], list[Result]]:
-    """Held-out images, and copies of them with drawn defects, as the model sees them."""
-    part = dataset.held_out
-    windows = np.array(part.windows[:LOOKED_AT])
-    shown = [(int(high), int(wide)) for high, wide in part.shown[:LOOKED_AT]]
+def _looked_at(bundle: Path, part: Part, highest: Sequence[int], seed: int) -> tuple[list[Result], list[Result]]:
+    """Those held-out images, and copies of them with drawn defects, as the model sees them."""
+    windows = np.array(part.windows[list(highest)])
+    shown = [(int(high), int(wide)) for high, wide in part.shown[list(highest)]]
     spoilt, of_spoilt = pasted(windows, shown, seed)
     with Pipeline(PipelineConfig(model=str(bundle), device="cpu", verify=False)) as pipeline:
 
         def inspect(pictures: NDArray[np.uint8], parts: Sequence[tuple[int, int]]) -> list[Result]:
-            return list(
-                pipeline.predict([_bgr(one[:high, :wide]) for one, (high, wide) in zip(pictures, parts, strict=True)])
-            )
+            cut = [_bgr(one[:high, :wide]) for one, (high, wide) in zip(pictures, parts, strict=True)]
+            return list(pipeline.predict(cut))
 
-        return inspect(windows, shown), inspect(spoilt[:LOOKED_AT], of_spoilt[:LOOKED_AT])
+        return inspect(windows, shown), inspect(spoilt[:DRAWN], of_spoilt[:DRAWN])
 
 
 def _bgr(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(picture[..., ::-1])
 
 
-def _pictures(results: Sequence[Result]) -> str:
+def _pictures(results: Sequence[Result], names: Sequence[str]) -> str:
     return (
         "\n".join(
-            figure(thumbnail(result.img, 320), f"{number}", result["score"], result["is_anomaly"])
-            for number, result in enumerate(results[:SHOWN], 1)
+            figure(thumbnail(result.img, 320), name, result["score"], result["is_anomaly"])
+            for name, result in zip(names, results, strict=False)
         )
         or "<p>None for a model of tiles.</p>"
     )

@@ -31,8 +31,13 @@ function ask() {
 
 dialog.querySelector("form").addEventListener("submit", (event) => {
   event.preventDefault();
-  useKey($("key").value);
+  const key = $("key").value;
   $("key").value = "";
+  if (!/^[!-~]+$/.test(key)) { // no header carries it, so it is no key
+    $("key-why").textContent = text("keyWrong");
+    return;
+  }
+  useKey(key);
   dialog.close("use");
 });
 $("key-cancel").addEventListener("click", () => dialog.close(""));
