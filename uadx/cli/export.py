@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from uadx.errors import UnavailableError, UsageError
+from uadx.limits import LARGEST_BATCH
 from uadx.plural import counted
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ class _Batches(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gene
         if not isinstance(value, str):
             return value
         sizes = [size.strip() for size in value.split(",")]
-        if not all(size.isdecimal() and int(size) > 0 for size in sizes):
-            self.fail(f"{value!r} is no list of batch sizes, such as 1,2,4,8", param, ctx)
+        if not all(size.isdecimal() and 0 < int(size) <= LARGEST_BATCH for size in sizes):
+            self.fail(f"{value!r} is no list of batch sizes of 1 to {LARGEST_BATCH}, such as 1,2,4,8", param, ctx)
         return tuple(sorted({int(size) for size in sizes}))
 
 
