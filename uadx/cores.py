@@ -25,6 +25,14 @@ def core_limit(root: Path = Path("/")) -> int | None:
     return cores if cores is not None and cores < _allowed() else None
 
 
+def limit_torch() -> None:
+    """Keep torch's own threads within the quota."""
+    if (cores := core_limit()) is not None:
+        import torch
+
+        torch.set_num_threads(cores)
+
+
 def _allowed() -> int:
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
@@ -33,7 +41,7 @@ def _allowed() -> int:
 def _groups(root: Path) -> set[Path]:
     """The folders of this process's control group and of those above it, of version 2 and of version 1."""
     found: set[Path] = set()
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         for line in (root / "proc/self/cgroup").read_text().splitlines():
             _, controllers, path = line.split(":", 2)
             names = ["", "cpu", "cpu,cpuacct"] if "cpu" in controllers.split(",") else [""] if not controllers else []
@@ -51,10 +59,10 @@ def _with_parents(path: str) -> list[str]:
 
 def _quota(group: Path) -> float | None:
     """Cores' worth of time."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, ZeroDivisionError):
         quota, period = (group / "cpu.max").read_text().split()
         return None if quota == "max" else float(quota) / float(period)
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, ZeroDivisionError):
         quota, period = ((group / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
         return float(quota) / float(period) if float(quota) > 0 else None
     return None

@@ -23,7 +23,7 @@ def put(root, path, text):
 @pytest.mark.parametrize(
     ("quota", "limit"),
     [("200000 100000", 2), ("250000 100000", 3), ("50000 100000", 1), ("max 100000", None), ("6400000 100000", None),
-     ("nonsense", None), ("", None)],
+     ("nonsense", None), ("", None), ("200000 0", None), ("200000", None)],
 )  # fmt: skip
 def test_a_container_has_the_cores_of_its_quota(root, quota, limit):
     put(root, "proc/self/cgroup", "0::/\n")
@@ -50,6 +50,12 @@ def test_version_1_of_control_groups_is_read_too(root, folder, group):
     assert core_limit(root) is None
 
 
+def test_a_list_of_groups_that_nobody_understands_is_no_limit(root):
+    put(root, "proc/self/cgroup", "nonsense\n")
+    put(root, "sys/fs/cgroup/cpu.max", "200000 100000\n")
+    assert core_limit(root) is None
+
+
 def test_where_there_are_no_control_groups_there_is_no_limit(root):
     assert core_limit(root) is None
 
@@ -64,3 +70,21 @@ def test_the_quota_reaches_the_workers_and_the_engine(monkeypatch):
         assert pipeline.inspector.workers == 1
         (share,) = pipeline.inspector.opened.shares
         assert share.compiled.placement().details["INFERENCE_NUM_THREADS"] == "1"
+
+
+def test_the_quota_reaches_torch_in_training_and_in_check(monkeypatch, product):
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'uadx[torch]'")
+    from uadx.check.likely import unusual
+    from uadx.check.survey import survey
+    from uadx.train.build import torch_device
+
+    before = torch.get_num_threads()
+    images = survey(product).of("train")[:5]
+    try:
+        for work in (lambda: torch_device("cpu"), lambda: unusual(images, lambda done, total: None)):
+            torch.set_num_threads(2)
+            monkeypatch.setattr(cores, "core_limit", lambda: 1)
+            work()
+            assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uadx.check.survey import Facts
+from uadx.cores import limit_torch
 from uadx.images.decode import Limits, load
 from uadx.images.preprocess import letterbox
 from uadx.images.sources import expand
@@ -39,6 +40,7 @@ def unusual(images: Sequence[Facts], on_image: Callable[[int, int], None]) -> li
     """
     if len(images) < 5:
         return []
+    limit_torch()
     extract = PatchFeatures("default")
     count = max(1, MEMORY // len(images))
     rng = np.random.default_rng(0)

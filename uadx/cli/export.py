@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from uadx.errors import UnavailableError, UsageError
+from uadx.limits import LARGEST_BATCH
 from uadx.plural import counted
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from uadx.bundle.manifest import Cost
     from uadx.bundle.reader import Bundle
 
-FEW = 20
+FEW = 32
 """Images, below which what int8 costs is not known."""
 ALLOWED = 0.01
 """Share of other verdicts from which `uadx tune` refuses a form, too."""
@@ -35,8 +36,8 @@ class _Batches(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gene
         if not isinstance(value, str):
             return value
         sizes = [size.strip() for size in value.split(",")]
-        if not all(size.isdecimal() and int(size) > 0 for size in sizes):
-            self.fail(f"{value!r} is no list of batch sizes, such as 1,2,4,8", param, ctx)
+        if not all(size.isdecimal() and 0 < int(size) <= LARGEST_BATCH for size in sizes):
+            self.fail(f"{value!r} is no list of batch sizes of 1 to {LARGEST_BATCH}, such as 1,2,4,8", param, ctx)
         return tuple(sorted({int(size) for size in sizes}))
 
 
@@ -150,7 +151,7 @@ def _quantised(bundle: Bundle, precision: Precision | None, data: Path | None, w
     with shown_warnings(), shown_stages() as stage:
         cost = add_int8(bundle, data, where, stage)
     said = f"{where} has {INT8} (int8)"
-    if doubt := _doubt(cost):
+    for doubt in _doubts(cost):
         click.echo(f"warning: {doubt}", err=True)
     if cost is None:
         return said
@@ -163,14 +164,16 @@ def _quantised(bundle: Bundle, precision: Precision | None, data: Path | None, w
     return f"{said}\nuadx run --model {where} --precision int8"
 
 
-def _doubt(cost: Cost | None) -> str | None:
-    """Why the int8 form may not be as good as float32, or cannot be told to be."""
+def _doubts(cost: Cost | None) -> Iterator[str]:
+    """Why the int8 form may not be as good as float32, or cannot be told to be, and what to do."""
     if cost is None or cost.images < FEW:
         count = counted(0 if cost is None else cost.images, "image")
-        return f"int8 was compared with f32 on {count}, which shows little: name a folder with more"
-    if cost.flips > ALLOWED * cost.images or cost.agreement < LEAST_AGREEMENT:
-        return (
-            f"int8 gives {cost.flips} other verdicts on {cost.images} images, and a rank correlation of "
+        yield (
+            f"int8 was compared with f32 on {count}, which shows little: name a folder that has {FEW} or more below "
+            "test/, or train on more good images; until then run f32"
+        )
+    if cost is not None and (cost.flips > ALLOWED * cost.images or cost.agreement < LEAST_AGREEMENT):
+        yield (
+            f"int8 gives {counted(cost.flips, 'other verdict')} on {cost.images} images, and a rank correlation of "
             f"{cost.agreement:.3f}: run f32, or bf16 where the device has it"
         )
-    return None

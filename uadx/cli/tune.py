@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,12 @@ import click
 
 from uadx.cli import options
 from uadx.cli.progress import shown_stages, shown_warnings
-from uadx.cli.tune_table import as_json, print_table
+from uadx.cli.tune_table import as_json, print_table, trial_line
 from uadx.limits import LARGEST_BATCH
 
 if TYPE_CHECKING:
     from uadx.pipeline.config import PipelineConfig
+    from uadx.tune.trial import Trial
 
 
 @click.command()
@@ -49,16 +51,24 @@ def command(
     uadx run --model my_model --hpi --input photos/
 
     What does not repeat the model's golden vectors, or changes more than 1 % of the verdicts, is dropped. --hpi
-    measures by itself where nothing is remembered. Exit code 4 where everything is dropped.
+    measures by itself where nothing is remembered. In a pipe each is a line on stderr as it is done. Exit code 4 where
+    everything is dropped.
     """
     from uadx.bundle.reader import open_bundle
     from uadx.pipeline.config import PipelineConfig
+    from uadx.tune.choice import unit_of
     from uadx.tune.fastest import tune_and_remember
 
     bundle = open_bundle(model)
     config = PipelineConfig().override(device=device, model=model, **settings)
+    unit = unit_of(bundle)
+
+    def tried(trial: Trial) -> None:
+        if not sys.stderr.isatty():  # where it is, the stages show that something is done
+            click.echo(trial_line(trial, unit), err=True)
+
     with shown_warnings(), shown_stages() as stage:
-        tuned, file = tune_and_remember(bundle, config, seconds, data, stage)
+        tuned, file = tune_and_remember(bundle, config, seconds, data, stage, tried)
     if json_:
         click.echo(json.dumps(as_json(tuned, file), indent=4))
         return

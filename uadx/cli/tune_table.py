@@ -55,6 +55,16 @@ def print_table(tuned: Tuned, bundle: Bundle, seconds: float) -> None:
         click.echo("the bundle has no int8 form to try; one is made by: uadx export --precision int8")
 
 
+def trial_line(trial: Trial, unit: str) -> str:
+    """One form that was tried, in a line."""
+    name = f"{trial.form.device}, {trial.form.precision}, {trial.hint}"
+    if trial.dropped:
+        return f"{name}: dropped: {trial.dropped}"
+    batch, rate = max(trial.rates.items(), key=lambda one: one[1])
+    others = "" if trial.verdicts is None else f", {_share(trial.verdicts)} verdicts changed"
+    return f"{name}: {rate:.1f} {unit} in batches of {batch}{others}"
+
+
 def as_json(tuned: Tuned, file: Path | None) -> dict[str, Any]:
     """In plain JSON values. file: where the choice is kept."""
     import msgspec

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from uadx.bundle.manifest import Cost, Own, Training, Variant
 from uadx.bundle.reader import MODEL, Bundle
 from uadx.bundle.variants import write_with
 from uadx.bundle.writer import npz
+from uadx.errors import UadxWarning
 from uadx.evaluation.layout import find_test_set
 from uadx.images.sources import Source, expand
+from uadx.plural import counted
 from uadx.quantise import reference
 from uadx.quantise.cost import measure
 from uadx.quantise.graph import quantise
@@ -23,8 +26,9 @@ from uadx.train.dataset import Part, good_folder, read_good_images
 from uadx.train.held_out import again, held_out_sources
 
 INT8, GOLDEN_INT8 = "stfpm.int8.onnx", "golden.int8.npz"
-RANGES = 100
-"""Good images from which the ranges of the 8 bits are taken; three times as many change them by nothing that shows."""
+RANGES, FEW = 100, 32
+"""Good images from which the ranges of the 8 bits are taken, three times as many change them by nothing that shows; and
+those below which the next image may well lie outside."""
 
 
 def add_int8(bundle: Bundle, data: Path, output: Path, stage: Callable[[str], None]) -> Cost | None:
@@ -48,6 +52,13 @@ def add_int8(bundle: Bundle, data: Path, output: Path, stage: Callable[[str], No
         ranges = dataset.train.windows if len(dataset.train.windows) else dataset.held_out.windows
         chosen = ranges[:: max(1, len(ranges) // RANGES)][:RANGES]
         model = quantise((bundle.path / MODEL).read_bytes(), np.array(chosen))
+        if len(chosen) < FEW:
+            warnings.warn(
+                f"the ranges of the 8 bits come from {counted(len(chosen), 'image')}, and other good parts may lie "
+                f"outside: train on {FEW} or more, or run f32",
+                UadxWarning,
+                stacklevel=2,
+            )
         (work / INT8).write_bytes(model)
         stage("calibrating")
         found = _calibrated(bundle, work / INT8, dataset.held_out)

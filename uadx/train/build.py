@@ -17,7 +17,7 @@ from uadx import __version__
 from uadx.bundle.manifest import SCHEMA, Input, Manifest, Teacher, Training
 from uadx.bundle.reader import Bundle
 from uadx.bundle.writer import check_replaceable, write_bundle
-from uadx.cores import core_limit
+from uadx.cores import limit_torch
 from uadx.errors import OutputError, UadxWarning, UnavailableError, UsageError
 from uadx.files import write_whole
 from uadx.images.framing import Tiling
@@ -197,8 +197,7 @@ def torch_device(device: str) -> str:
 
     kind, _, index = device.partition(":")
     if kind == "cpu" and not index:
-        if (cores := core_limit()) is not None:
-            torch.set_num_threads(cores)
+        limit_torch()
         return "cpu"
     if kind in {"gpu", "cuda"} and (not index or index.isdecimal()):
         if not torch.cuda.is_available() or int(index or 0) >= torch.cuda.device_count():

@@ -87,11 +87,13 @@ def tune(
     seconds: float,
     data: Path | None = None,
     stage: Callable[[str], None] = lambda what: None,
+    tried: Callable[[Trial], None] = lambda trial: None,
 ) -> Tuned:
     """Measure what is fastest within a configuration: its device, precision, batch size and hint, where given.
 
     seconds: of each measurement that decides; a first look takes a third. data: what the bundle was trained on, to
-    compare verdicts on its held-out images. stage: is told what is being done.
+    compare verdicts on its held-out images. stage: is told what is being done. tried: is told of each form that was
+    looked at, and again when its verdicts were compared on images.
 
     Raises UnavailableError with a reason for each form where none may run; UsageError for data, a device string or a
     simulator; ConfigError for the devices file; BundleError.
@@ -102,7 +104,7 @@ def tune(
     if data is not None:
         stage("inspecting the images in f32, to compare with")
         comparison = Comparison(bundle, images_of(data, bundle))
-    search = _Search(bundle, config, seconds, comparison, stage)
+    search = _Search(bundle, config, seconds, comparison, stage, tried)
     absent: list[Absent] = []
     for group in groups(resolver, bundle, config):
         absent += [one for one in group if isinstance(one, Absent)]
@@ -120,10 +122,15 @@ def tune(
         batch_size=best.batch,
         rate=best.rate,
         measured=datetime.now(timezone.utc).astimezone().isoformat(timespec="seconds"),
-        unit="tiles/s" if bundle.manifest.input.tiling else "img/s",
+        unit=unit_of(bundle),
         busy=busy,
     )
     return Tuned(search.trials, absent, finalists, 0 if comparison is None else len(comparison.sources), choice)
+
+
+def unit_of(bundle: Bundle) -> str:
+    """Of the rates measured with a model."""
+    return "tiles/s" if bundle.manifest.input.tiling else "img/s"
 
 
 class _Search:
@@ -136,8 +143,9 @@ class _Search:
         seconds: float,
         comparison: Comparison | None,
         stage: Callable[[str], None],
+        tried: Callable[[Trial], None],
     ) -> None:
-        self.bundle, self.devices_file, self.stage = bundle, config.devices_file, stage
+        self.bundle, self.devices_file, self.stage, self.tried = bundle, config.devices_file, stage, tried
         self.seconds, self.comparison = seconds, comparison
         self.hints: tuple[Hint, ...] = HINTS if config.hint is None else (config.hint,)
         self.trials: list[Trial] = []
@@ -185,6 +193,7 @@ class _Search:
                 trial.verdicts = self.comparison.of(inspector)
         if self.comparison is not None:
             self._judge(trial)
+            self.tried(trial)
         return None if trial.dropped else inspector
 
     def _close(self, trial: Trial, inspector: Inspector) -> None:
@@ -201,6 +210,7 @@ class _Search:
         if not trial.dropped:
             for batch, rate in trial.rates.items():
                 self.fastest[batch] = max(rate, self.fastest.get(batch, 0.0))
+        self.tried(trial)
         return trial
 
     def _judge(self, trial: Trial) -> None:

@@ -17,6 +17,7 @@ from uadx.pipeline.config import PipelineConfig
 from uadx.tune.choice import Choice, Tuned, tune
 from uadx.tune.machine_key import circumstances
 from uadx.tune.remembered import recall, remember
+from uadx.tune.trial import Trial
 
 SECONDS = 1.0
 """Of each measurement that decides, where nobody says otherwise."""
@@ -56,9 +57,10 @@ def tune_and_remember(
     seconds: float,
     data: Path | None = None,
     stage: Callable[[str], None] = lambda what: None,
+    tried: Callable[[Trial], None] = lambda trial: None,
 ) -> tuple[Tuned, Path | None]:
     """Measure anew and keep the choice; the file it is kept in, None where it cannot be written, which is warned of."""
-    tuned = tune(bundle, config, seconds, data, stage)
+    tuned = tune(bundle, config, seconds, data, stage, tried)
     tuned.choice = msgspec.structs.replace(tuned.choice, versions=_versions(tuned.choice.device, config))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UadxWarning)

@@ -176,6 +176,10 @@ def test_a_file_that_is_no_om_is_not_taken_over(uadx, bundle, good_image):
         (["--format", "om", "--soc-version", "310P3"], "'310P3' is no soc version that atc takes"),
         (["--format", "om", "--soc-version", "Ascend310P3", "--precision", "int8"], "an .om is not made in int8"),
         (["--format", "om", "--soc-version", "Ascend310P3", "--batch", "1,x"], "'1,x' is no list of batch sizes"),
+        (
+            ["--format", "om", "--soc-version", "Ascend310P3", "--batch", "1,99999999"],
+            "'1,99999999' is no list of batch sizes of 1 to 1024",
+        ),
         (["--format", "omm", "--soc-version", "Ascend310P3"], "no installed backend exports 'omm'"),
     ],
 )

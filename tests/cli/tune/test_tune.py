@@ -2,6 +2,10 @@
 
 import hashlib
 import json
+import os
+import re
+import subprocess
+import sys
 
 import msgspec
 import pytest
@@ -32,7 +36,9 @@ def test_every_backend_of_a_kind_is_measured_and_the_last_line_says_what_hpi_run
     path = cpu("openvino", "onnxruntime")
     done = uadx("tune", *QUICK, "--precision", "f32", "--devices-file", path)
     assert done.code == 0
-    assert done.err == ""
+    tried = r"{}, f32, throughput: [0-9.]+ img/s in batches of 1, 0 of 3 verdicts changed"
+    for line, device in zip(done.err.splitlines(), ("openvino:CPU", "onnxruntime:CPUExecutionProvider"), strict=True):
+        assert re.fullmatch(tried.format(device), line)
     lines = done.out.splitlines()
     assert lines[1].split() == ["device", "precision", "hint", "1", "differs", "other", "verdicts"]
     for device in ("openvino:CPU", "onnxruntime:CPUExecutionProvider"):
@@ -44,6 +50,27 @@ def test_every_backend_of_a_kind_is_measured_and_the_last_line_says_what_hpi_run
     assert [line.rpartition(" ")[2] for line in lines].count("kept") == 1
     assert lines[-1].startswith("uadx run --hpi --model default --precision f32 --batch-size 1 --devices-file ")
     assert lines[-1].endswith(" img/s")
+
+
+def test_in_a_pipe_each_form_is_a_line_as_soon_as_it_was_tried(tmp_path):
+    command = ["tune", "--seconds", "3", "--batch-size", "1", "-d", "openvino:CPU", "--precision", "f32"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "uadx", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
+    ) as process:
+        assert process.stderr.readline().startswith("openvino:CPU, f32, throughput: ")
+        assert process.poll() is None  # its nine seconds of rounds are still to come
+        process.kill()
+
+
+@pytest.mark.parametrize("command", [("tune",), ("run", "--hpi", "--input", ".")])
+def test_a_batch_that_no_machine_has_memory_for_is_refused_before_anything_is_tried(uadx, command):
+    done = uadx(*command, "--batch-size", 99999999)
+    assert (done.code, done.out) == (2, "")
+    assert "Invalid value for '--batch-size': 99999999 is not in the range 1<=x<=1024." in done.err
 
 
 def test_precisions_that_the_device_lists_are_tried_and_the_fastest_measured_in_three_rounds(tuned, monkeypatch):
