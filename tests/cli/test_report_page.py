@@ -20,6 +20,7 @@ from serve.browser import Page, chromium
 from uadx import create_pipeline
 from uadx.images.sources import expand
 from uadx.output.runner import run
+from uadx.report import bounds
 from uadx.scoring.calibration import Calibration
 
 HOSTILE = "<img src=x onerror=alert(1)>&amp;.png"
@@ -203,6 +204,22 @@ def test_a_report_that_was_sent_alone_shows_its_own_picture(driver, out, tmp_pat
         page.all("#gallery button")[0].click()
         page.until(lambda: page.run("return document.getElementById('view-image').naturalWidth") == 208)
         assert not page["view-open"].is_displayed()
+
+
+def test_of_a_long_run_it_says_that_it_shows_and_counts_only_a_part(driver, product, tmp_path, monkeypatch):
+    monkeypatch.setattr(bounds, "SMALL", 4)
+    monkeypatch.setattr(bounds, "NEWEST", 5)
+    with create_pipeline(device="openvino:CPU") as pipeline:
+        run(pipeline, expand(str(product / "test")), tmp_path, ("jsonl", "html"), what="parts")
+    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text("utf-8").splitlines()]
+    highest = sorted(range(len(lines)), key=lambda number: -lines[number]["score"])[:4]
+    shown = {*highest, *range(len(lines) - 5, len(lines))}
+    with Page(driver, (tmp_path / "report.html").as_uri(), own=tmp_path.as_uri()) as page:
+        assert page["notices"].text == (
+            f"{len(shown)} of {len(lines)} results are shown and counted here: the newest, and the highest scores of "
+            "all the others. The rest is in results.jsonl and results.csv, where they were asked for."
+        )
+        assert int(page["count-images"].text.split()[0]) == len(shown) == len(names(page))
 
 
 def test_on_paper_it_has_facts_counts_scores_and_the_ng_images(page, results):
