@@ -193,6 +193,11 @@ def decode(data: bytes) -> Manifest:
     return manifest
 
 
+def listed(data: bytes) -> frozenset[str]:
+    """The files that a manifest.json lists, of any schema and even if it was changed. Raises msgspec.MsgspecError."""
+    return frozenset(msgspec.json.decode(data, type=_Listing).files)
+
+
 def calibrated_as(manifest: Manifest, own: Own) -> Manifest:
     """The manifest with a form's own calibration in place of the model's. Raises ValueError as a manifest does."""
     fields = ("scoring", "calibration", "pixel_calibration", "base_levels")
@@ -212,3 +217,8 @@ def _seal(unsealed: bytes) -> str:
 
 class _Head(Struct):
     schema: int
+
+
+class _Listing(Struct):
+    schema: int
+    files: dict[str, str]
