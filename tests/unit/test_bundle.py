@@ -93,6 +93,26 @@ def test_the_same_content_gives_the_same_bytes(bundle, tmp_path):
         assert (tmp_path / "again" / file.name).read_bytes() == file.read_bytes()
 
 
+@pytest.mark.parametrize("ending", ["", ".zip"])
+@pytest.mark.parametrize(("before", "after"), [(b"0.7", b"0.9"), (b'"schema": 2', b'"schema": 1')])
+def test_a_bundle_that_was_changed_or_is_older_is_written_over_by_the_training_that_its_error_advises(
+    tmp_path, ending, before, after
+):
+    path = tmp_path / f"part{ending}"
+    write_bundle(path, manifest(), MODEL, GOLDEN)
+    if ending:
+        with zipfile.ZipFile(path) as packed:
+            contents = {name: packed.read(name) for name in packed.namelist()}
+        with zipfile.ZipFile(path, "w") as packed:
+            for name, data in contents.items():
+                packed.writestr(name, data.replace(before, after, 1) if name == "manifest.json" else data)
+    else:
+        (path / "manifest.json").write_bytes((path / "manifest.json").read_bytes().replace(before, after, 1))
+    assert "train it anew: uadx train" in refused(path).hint
+    write_bundle(path, manifest(), MODEL, GOLDEN)
+    assert open_bundle(path).manifest.calibration["quantile"] == (0.5, 0.7)
+
+
 def test_writing_over_an_old_bundle_replaces_it_whole(bundle):
     write_bundle(bundle, manifest(name="new"), MODEL, GOLDEN)
     assert open_bundle(bundle).manifest.name == "new"

@@ -9,10 +9,13 @@ import re
 import tracemalloc
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
+from uadx.report import bounds
+from uadx.report.bounds import LARGE, SMALL
 from uadx.report.facts import Facts
-from uadx.report.run_report import BLOCK, LARGE, SMALL, for_script, write_report
+from uadx.report.run_report import BLOCK, for_script, write_report
 from uadx.report.thumbnail import Thumbnail
 
 HOSTILE = (
@@ -118,6 +121,30 @@ def test_the_highest_scores_have_large_pictures_the_next_small_ones_and_the_rest
     for n, (found, picture) in enumerate(zip(page.rows, page.pictures, strict=True)):
         rank = count - 1 - found[1]
         assert picture == (f"large{n}" if rank < LARGE else f"small{n}" if rank < SMALL else "")
+
+
+def test_of_a_long_run_the_newest_and_the_highest_have_rows_and_the_page_says_how_many_have_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(bounds, "SMALL", 3)
+    monkeypatch.setattr(bounds, "NEWEST", 5)
+    scores = [9.0, 0.5, None, 8.0, 0.4, 0.6, 7.0, 0.1, 0.2, 0.3]
+    page = written(tmp_path / "report.html", [row(score) for score in scores], [Thumbnail(f"{n}") for n in range(10)])
+    assert [found[0] for found in page.rows] == ["0", "3", "5", "6", "7", "8", "9"]
+    facts = json.loads(next(text for attributes, text in page.found if attributes.get("id") == "facts"))
+    assert facts["left_out"] == 3
+    assert FACTS.left_out == 0
+
+
+def test_what_has_no_row_now_has_none_later(monkeypatch):
+    monkeypatch.setattr(bounds, "SMALL", 4)
+    monkeypatch.setattr(bounds, "NEWEST", 6)
+    scores = np.random.default_rng(0).integers(0, 9, 60).astype(float)
+    gone = np.zeros(0, bool)
+    for count in range(1, 61):
+        ranks = bounds.places(scores[:count])
+        shown = bounds.has_row(ranks)
+        assert not (shown[:-1] & gone).any()
+        assert shown.sum() <= 4 + 6
+        gone = ~shown
 
 
 def test_it_is_written_in_memory_that_does_not_grow_with_the_pictures(tmp_path):

@@ -95,8 +95,8 @@ class Cost(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class Own(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a form of the model whose numbers are not the model's is calibrated to; the manifest's fields of the same
-    names are the model's. golden: the file of its golden vectors. cost: None where
-    no image could be read to measure it."""
+    names are the model's. golden: the file of its golden vectors. cost: None where no image could be read to measure
+    it."""
 
     scoring: Scoring
     calibration: dict[str, Annotated[tuple[float, ...], Meta(min_length=1)]]
@@ -134,9 +134,9 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     and p-value derives from them. pixel_calibration: the highest value of each one's anomaly map, likewise.
     base_levels: for each fusion the lowest and highest base level of their maps (see uadx.scoring.familiarity).
     most_windows: the most windows that one of them has, where images are cut into tiles. default_fpr: the false-alarm
-    rate of the threshold used when none is asked for. metrics: figures measured on
-    labelled images, where somebody did. parent: sha256 of the bundle that this one was made from. variants: the model
-    in other forms. files: sha256 of every other file.
+    rate of the threshold used when none is asked for. metrics: figures measured on labelled images, where somebody
+    did. parent: sha256 of the bundle that this one was made from. variants: the model in other forms. files: sha256 of
+    every other file.
     """
 
     schema: int
@@ -193,6 +193,11 @@ def decode(data: bytes) -> Manifest:
     return manifest
 
 
+def listed(data: bytes) -> frozenset[str]:
+    """The files that a manifest.json lists, of any schema and even if it was changed. Raises msgspec.MsgspecError."""
+    return frozenset(msgspec.json.decode(data, type=_Listing).files)
+
+
 def calibrated_as(manifest: Manifest, own: Own) -> Manifest:
     """The manifest with a form's own calibration in place of the model's. Raises ValueError as a manifest does."""
     fields = ("scoring", "calibration", "pixel_calibration", "base_levels")
@@ -212,3 +217,8 @@ def _seal(unsealed: bytes) -> str:
 
 class _Head(Struct):
     schema: int
+
+
+class _Listing(Struct):
+    schema: int
+    files: dict[str, str]

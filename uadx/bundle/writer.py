@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from uadx.bundle.manifest import Manifest, decode, encode
+from uadx.bundle.manifest import Manifest, encode, listed
 from uadx.bundle.reader import GOLDEN, MANIFEST, MODEL
 from uadx.errors import OutputError, UsageError
 from uadx.files import write_whole
@@ -68,16 +68,16 @@ def _zip(contents: Mapping[str, bytes]) -> bytes:
 
 
 def check_replaceable(path: Path) -> None:
-    """Make sure that nothing but an older bundle would be written over. Raises UsageError."""
+    """Make sure that nothing but an older bundle, damaged or not, would be written over. Raises UsageError."""
     if not path.exists() or (path.is_dir() and path.suffix.lower() != ".zip" and not any(path.iterdir())):
         return
     try:
         if path.is_dir():
-            with_files = {MANIFEST, *decode((path / MANIFEST).read_bytes()).files}
+            with_files = {MANIFEST, *listed((path / MANIFEST).read_bytes())}
             ours = path.suffix.lower() != ".zip" and {entry.name for entry in path.iterdir()} == with_files
         else:
             with zipfile.ZipFile(path) as packed:
-                decode(packed.read(MANIFEST))
+                listed(packed.read(MANIFEST))
             ours = path.suffix.lower() == ".zip"
     except (OSError, KeyError, ValueError, zipfile.BadZipFile, zlib.error, msgspec.MsgspecError):
         ours = False

@@ -52,8 +52,8 @@ class Evaluation:
 
     scores: of the images of each kind. defects: what the figures of the maps and the curves come from. unmasked:
     defective images without a mask, which count for the image figures only. unfit: what is wrong with the masks of
-    others, which count alike. blurred: masks that are JPEGs. unread: inputs that gave no result.
-    unsorted: images that lie in no kind's folder, and count for nothing. blank: masked images whose mask marks nothing.
+    others, which count alike. blurred: masks that are JPEGs. unread: inputs that gave no result. unsorted:
+    images that lie in no kind's folder, and count for nothing. blank: masked images whose mask marks nothing.
     unfamiliar: what is to be said where most images are unlike the calibration ones (see uadx.scoring.familiarity).
     """
 

@@ -2,8 +2,8 @@
 
 All three are sums over the distinct scores from the highest down, so that tied items are taken together and never in
 the order in which they happened to come. Intervals are percentiles of bootstrap replicates (Efron, 1979) in which
-the good and the defective images are drawn anew, each class by itself; figures that have no
-spread there have Wilson's.
+the good and the defective images are drawn anew, each class by itself; figures that have no spread there have
+Wilson's.
 """
 
 from __future__ import annotations

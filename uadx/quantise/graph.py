@@ -2,8 +2,8 @@
 
 Post-training quantisation by NNCF (https://docs.openvino.ai/2026/openvino-workflow/model-optimization.html). What
 follows the networks (unit length, distance, difficulty) stays float32: it is cheap, and differences of nearly equal
-features would drown in 8 bits. So does the first convolution: on a grid of 8 bits that is not their own,
-pixels lose what a faint defect is (docs/performance.md).
+features would drown in 8 bits. So does the first convolution: on a grid of 8 bits that is not their own, pixels lose
+what a faint defect is (docs/performance.md).
 """
 
 from __future__ import annotations

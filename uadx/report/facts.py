@@ -15,7 +15,7 @@ from uadx.pipeline.pipeline import Pipeline
 class Facts(msgspec.Struct, frozen=True):
     """threshold_from: "model", "fpr" or "own"; fpr: the rate of the first two. calibration: the held-out scores,
     ascending; empty where images are cut otherwise than the model was calibrated for. seconds: of this run, without the
-    `resumed` results that were there already."""
+    `resumed` results that were there already. left_out: results that the report has no row for, filled in by it."""
 
     input: str
     model: str
@@ -29,6 +29,7 @@ class Facts(msgspec.Struct, frozen=True):
     resumed: int
     seconds: float
     finished: str
+    left_out: int = 0
     version: str = __version__
 
 

@@ -9,27 +9,23 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from array import array
 from collections.abc import Callable, Iterator
 from html import escape
 from importlib.resources import files
-from itertools import islice
+from itertools import compress, islice
 from pathlib import Path
 from string import Template
 from typing import Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from uadx.files import whole_file
+from uadx.report import bounds
 from uadx.report.facts import Facts
 from uadx.report.thumbnail import Thumbnail
 
 BLOCK = 100
 """Results of a block."""
-LARGE, SMALL = 1_000, 10_000
-"""How many of the highest scores have a large picture, and how many one at all."""
 SCRIPTS = ("texts.js", "results.js", "threshold.js", "gallery.js", "tables.js", "page.js")
 
 
@@ -40,30 +36,22 @@ def write_report(
     facts: Facts,
 ) -> None:
     """Write the page whole or not at all. results: the JSON fields of each, anew at each call; thumbnails: likewise,
-    in the same order. Raises OutputError."""
-    # an input that could not be read has no score, and no picture
-    scores = array("d", (-np.inf if fields["score"] is None else fields["score"] for fields in results()))
-    rank = _ranks(np.frombuffer(scores, np.float64))
-    head, tail = _frame(facts)
+    in the same order. Of more results than uadx.report.bounds has rows for some are left out, and the page says so.
+    Raises OutputError."""
+    ranks = bounds.places(fields["score"] for fields in results())
+    shown = bounds.has_row(ranks)
+    head, tail = _frame(msgspec.structs.replace(facts, left_out=int((~shown).sum())))
     with whole_file(path) as file:
         file.write(head)
-        pairs = zip(results(), thumbnails(), strict=True)
-        start = 0
-        while block := list(islice(pairs, BLOCK)):
-            rows = [_row(fields, thumbnail) for fields, thumbnail in block]
+        triples = compress(zip(results(), thumbnails(), ranks, strict=True), shown)
+        while block := list(islice(triples, BLOCK)):
+            rows = [_row(fields, thumbnail) for fields, thumbnail, _ in block]
             file.write(_data("rows", for_script(rows)))
-            ranked = zip((thumbnail for _, thumbnail in block), rank[start : start + BLOCK], strict=True)
-            pictures = [one.large if place < LARGE else one.small if place < SMALL else "" for one, place in ranked]
+            pictures = [
+                one.large if rank < bounds.LARGE else one.small if rank < bounds.SMALL else "" for _, one, rank in block
+            ]
             file.write(_data("pictures", "\n".join(pictures)))
-            start += len(block)
         file.write(tail)
-
-
-def _ranks(scores: NDArray[np.float64]) -> NDArray[np.intp]:
-    """The place of each score among all, 0 for the highest."""
-    ranks = np.empty(len(scores), np.intp)
-    ranks[np.argsort(-scores, kind="stable")] = np.arange(len(scores))
-    return ranks
 
 
 def _row(fields: dict[str, Any], thumbnail: Thumbnail) -> list[Any]:

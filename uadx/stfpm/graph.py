@@ -110,9 +110,9 @@ def build(
 ) -> bytes:
     """Serialise the ONNX model from both folded networks (see uadx.stfpm.weights.fold) and the levels' difficulties.
 
-    Input `image` uint8 [N, height, width, 3] RGB; outputs `level1`, `level2`, `level3` float32
-    [N, height / 4, width / 4], [.. / 8], [.. / 16]: the distance (0..2) less the difficulty, not below 0. height and
-    width: multiples of 16.
+    Input `image` uint8 [N, height, width, 3] RGB; outputs `level1`, `level2`, `level3` float32 [N, height / 4,
+    width / 4], [.. / 8], [.. / 16]: the distance (0..2) less the difficulty, not below 0. height and width: multiples
+    of 16.
     """
     graph = _Graph()
     graph.constant("channel_axis", np.array([1], np.int64))

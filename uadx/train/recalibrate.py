@@ -42,8 +42,8 @@ def recalibrate(
 
     Images that taught the model do not calibrate it: what the student has learnt it repeats too well. A bundle of an
     older uadx does not know them all: where one of its held-out images is among those of data, only such calibrate.
-    tiling: how images are cut from now on; None: not at all. Raises UsageError for data without
-    enough good images, OutputError.
+    tiling: how images are cut from now on; None: not at all. Raises UsageError for data without enough good images,
+    OutputError.
     """
     check_replaceable(output)
     folder = good_folder(data)

@@ -50,7 +50,7 @@ function showErrors() {
 }
 
 function showFacts() {
-  const { device, calibration } = FACTS, speed = (ALL.length - FACTS.resumed) / FACTS.seconds;
+  const { device, calibration } = FACTS, speed = (ALL.length + FACTS.left_out - FACTS.resumed) / FACTS.seconds;
   const words = { threshold: digits(FACTS.threshold), rate: FACTS.fpr === null ? "" : percent(FACTS.fpr) };
   const from = { model: "fromModel", fpr: "fromFpr", own: "fromOwn" }[FACTS.threshold_from];
   const spent = { seconds: FACTS.seconds.toFixed(1), speed: speed.toFixed(1), resumed: FACTS.resumed };
@@ -70,6 +70,7 @@ function showFacts() {
   const notices = [];
   if (device.simulated) notices.push(text("simulated"));
   if (device.fallback_reason) notices.push(text("fallback", { reason: device.fallback_reason }));
+  if (FACTS.left_out) notices.push(text("leftOut", { shown: ALL.length, all: ALL.length + FACTS.left_out }));
   if (JUDGED.length >= 5 && 2 * JUDGED.filter((row) => row.unfamiliar).length > JUDGED.length) notices.push(text("mostUnfamiliar"));
   $("notices").replaceChildren(...notices.map((words) => element("p", "notice", words)));
 }

@@ -15,6 +15,8 @@ const TEXTS = {
       "Most of these images are unlike the pictures that the model was calibrated on, all over and not in one place: another product, light, lens or distance? Scores and verdicts mean little.",
     simulated: "SIMULATED: the device of this run is no hardware.",
     fallback: "Not the device that was asked for: {reason}",
+    leftOut:
+      "{shown} of {all} results are shown and counted here: the newest, and the highest scores of all the others. The rest is in results.jsonl and results.csv, where they were asked for.",
     threshold: "Threshold",
     bars: "Bars: the scores of this run's images. Line: those of the {count} good pictures that calibrated the threshold.",
     barsAlone: "Bars: the scores of this run's images.",
@@ -88,6 +90,7 @@ const TEXTS = {
     mostUnfamiliar: "大多数图像整幅都与模型的校准图像不同，而非局部异常：产品、光照、镜头或距离是否变了？得分与判定参考意义不大。",
     simulated: "模拟：本次运行的设备不是真实硬件。",
     fallback: "不是所请求的设备：{reason}",
+    leftOut: "此处显示并统计 {all} 个结果中的 {shown} 个：最新的，以及其余中得分最高的。其他结果在 results.jsonl 和 results.csv 中（如已选择输出）。",
     threshold: "阈值",
     bars: "柱：本次运行各图像的得分。线：用于校准阈值的 {count} 张合格图像的得分。",
     barsAlone: "柱：本次运行各图像的得分。",
