@@ -179,6 +179,7 @@ def test_a_model_is_taught_on_and_says_from_which(uadx, trained, product, tmp_pa
     assert after.manifest.teacher == before.manifest.teacher
     assert after.manifest.input == before.manifest.input
     assert not set(after.manifest.training.held_out) & set(before.manifest.training.taught)
+    assert set(before.manifest.training.taught) < set(after.manifest.training.taught)  # and so for all that follow
     assert before.sha256 in uadx("info", tmp_path / "on").out
     from uadx.stfpm.graph import network_weights
 
@@ -194,7 +195,6 @@ def test_a_model_is_taught_on_and_says_from_which(uadx, trained, product, tmp_pa
         (("--teacher", "torchvision"), "--teacher cannot be given beside --from"),
         (("--tile", "64"), "--tile cannot be given beside --from"),
         (("--image-size", "64"), "--image-size cannot be given beside --from"),
-        (("--each",), "--each cannot be given beside --from"),
     ],
 )
 def test_what_a_model_brings_with_it_is_not_chosen_anew(uadx, trained, product, tmp_path, given, words):
