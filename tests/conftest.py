@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+from s3_server import s3_server
 
 from uadx.demo.dataset import write_product
 
@@ -116,3 +117,21 @@ def read(path: Path) -> cv2.typing.MatLike:
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     assert image is not None
     return image
+
+
+@pytest.fixture(scope="session")
+def s3_address() -> Iterator[dict[str, str]]:
+    """A local S3 server: the variables of the environment that lead to it, which are set."""
+    with s3_server() as variables:
+        yield variables
+
+
+@pytest.fixture
+def s3(s3_address: dict[str, str]) -> Iterator[dict[str, str]]:
+    """The same with an empty bucket `parts`."""
+    import s3fs
+
+    yield s3_address
+    fs = s3fs.S3FileSystem(use_listings_cache=False)
+    for path in fs.find("parts"):
+        fs.rm(path)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from uadx.errors import InputError, UsageError
 from uadx.files import write_whole
-from uadx.images.sources import Source
+from uadx.images.source import Source, Stored
 from uadx.scoring.calibration import Thresholds
 from uadx.scoring.fusion import upsample
 from uadx.scoring.regions import Region, find_regions
@@ -185,7 +185,7 @@ class Result(Mapping[str, Any]):
     def release(self) -> None:
         """Let go of what can be had again: a file is read again, a URL may show another picture by now."""
         self._anomaly_map = None
-        if isinstance(self.source.data, Path):
+        if isinstance(self.source.data, (Path, Stored)):
             self._image = None
 
     def _target(self, save_path: str | os.PathLike[str], suffixes: frozenset[str], name: str) -> Path:

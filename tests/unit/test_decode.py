@@ -25,7 +25,8 @@ from PIL import Image, ImageOps, features
 from uadx.errors import InputError
 from uadx.images.decode import Limits, load
 from uadx.images.header import is_image, read_header
-from uadx.images.sources import Source, expand
+from uadx.images.source import Source
+from uadx.images.sources import expand
 
 DEFAULT = Limits(min_side=1)  # pictures whose every pixel can be written down
 ROWS, COLUMNS = np.mgrid[:40, :60]
@@ -491,7 +492,7 @@ import os
 from pathlib import Path, PurePosixPath
 from uadx.errors import InputError
 from uadx.images.decode import Limits, load
-from uadx.images.sources import Source
+from uadx.images.source import Source
 if os.geteuid() == 0:
     os.setgid(65534), os.setuid(65534)
 for name in ("open.png", "closed.png"):

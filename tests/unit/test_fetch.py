@@ -17,7 +17,8 @@ import pytest
 from uadx.errors import InputError
 from uadx.images.decode import Limits, load
 from uadx.images.fetch import fetch
-from uadx.images.sources import Source, Url, expand
+from uadx.images.source import Source, Url
+from uadx.images.sources import expand
 
 PNG = cv2.imencode(".png", np.full((8, 9, 3), 77, np.uint8))[1].tobytes()
 

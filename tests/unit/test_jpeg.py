@@ -13,7 +13,7 @@ from PIL import Image
 from uadx.demo.product import render_good
 from uadx.errors import InputError
 from uadx.images.decode import Limits, load
-from uadx.images.sources import Source
+from uadx.images.source import Source
 
 PART = render_good(np.random.default_rng(0))
 

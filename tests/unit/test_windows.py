@@ -9,7 +9,7 @@ import pytest
 
 from uadx.errors import InputError
 from uadx.images.framing import Cut, Framing, Tiling
-from uadx.images.sources import Source
+from uadx.images.source import Source
 from uadx.pipeline.stream import grouped
 from uadx.pipeline.windows import Inferred, Item, regrouped, windows
 from uadx.scoring.fusion import LevelScale, Scoring, image_scores

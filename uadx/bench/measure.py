@@ -18,7 +18,8 @@ from uadx.bench.instant import instant
 from uadx.bench.stages import stages
 from uadx.bench.startup import Started, start
 from uadx.errors import UsageError
-from uadx.images.sources import Source, expand
+from uadx.images.source import Source
+from uadx.images.sources import expand
 from uadx.output.runner import run
 from uadx.pipeline.config import PipelineConfig
 from uadx.pipeline.pipeline import Pipeline

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from uadx.images.sources import Source
+from uadx.images.source import Source
 from uadx.output.pictures import to_json, write_files
 from uadx.pipeline.inspector import Inspector
 from uadx.pipeline.windows import Complete

@@ -19,7 +19,8 @@ from uadx.errors import InputError, UsageError
 from uadx.evaluation.layout import GOOD, MASKS, mixture
 from uadx.images import jpeg, tiff
 from uadx.images.decode import Limits, load
-from uadx.images.sources import Source, expand
+from uadx.images.source import Source
+from uadx.images.sources import expand
 from uadx.pipeline.stream import staged
 
 SIDE = 32

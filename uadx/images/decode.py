@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uadx.errors import InputError
-from uadx.images import jpeg, tiff
+from uadx.images import jpeg, stored, tiff
 from uadx.images.fetch import fetch
 from uadx.images.header import Header, read_header
-from uadx.images.sources import Source, Url
+from uadx.images.source import Source, Stored, Url
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,15 @@ def examine(source: Source, limits: Limits) -> tuple[bytes, tuple[int, int]]:
     return data, (high, wide)
 
 
-def _encoded(data: Path | Url | bytes | io.BufferedReader, limits: Limits) -> bytes:
+def _encoded(data: Path | Url | Stored | bytes | io.BufferedReader, limits: Limits) -> bytes:
     if isinstance(data, bytes):
         return data
     if isinstance(data, Url):
         return fetch(data.address, timeout=limits.url_timeout, max_bytes=limits.max_url_bytes)
     if isinstance(data, Path):
         return _read_file(data, limits.max_bytes)
+    if isinstance(data, Stored):
+        return stored.read(data, limits.max_bytes)
     return _read_stream(data, limits.max_bytes)
 
 

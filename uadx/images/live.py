@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from uadx.errors import InputError, UadxWarning
 from uadx.images.camera import TIMEOUT, Camera
 from uadx.images.frame import Frame
-from uadx.images.sources import Source
+from uadx.images.source import Source
 
 GIVEN_UP = 60.0
 """Seconds without a frame after which a stream that broke off is not connected to again."""

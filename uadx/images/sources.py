@@ -6,23 +6,24 @@ import io
 import itertools
 import math
 import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
-from uadx.errors import InputError, UsageError
-from uadx.images.frame import VIDEO_SUFFIXES, Frame
+from uadx.errors import InputError, UnavailableError, UsageError
+from uadx.images.frame import VIDEO_SUFFIXES
 from uadx.images.header import HEAD, is_image
 from uadx.images.listing import Line, is_list_file, read_lines, read_list
 from uadx.images.naming import close_names, is_address, place, place_url, printable, without_password
+from uadx.images.source import Source, Url
+from uadx.images.stored import WILD, find
 from uadx.images.walk import matches, walk
 from uadx.output.record import holds_pictures_of_a_run
 
@@ -32,38 +33,6 @@ IMAGE_SUFFIXES = frozenset(
 )
 """By these, in any letter case, images are found in a directory, where other files lie too; content decides what they
 are."""
-
-_WILD = re.compile(r"[*?[]")
-
-
-@dataclass(frozen=True)
-class Url:
-    """An http or https address."""
-
-    address: str
-
-
-Data: TypeAlias = "Path | Url | bytes | NDArray[Any] | io.BufferedReader | InputError"
-"""A file, an address, the encoded bytes, the pixels, or standard input. An InputError stands for an item of
-a list, or a sub-directory, that is known to be unusable; decoding it raises that error."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """One image to inspect.
-
-    label: what results call it: the path or URL, "array[0]" and "bytes[0]" (numbered by kind), "stdin".
-    output: where its outputs go below the output directory, before their suffix: "sub/a.png". Relative,
-    without "..". An only input is placed relative to itself: a directory's files as they lie in it, a file
-    by its name. In a list, paths keep their directories, so that like-named files of two directories stay
-    apart. frame: which one of a video or a live stream it is, None for a still image.
-    """
-
-    label: str
-    output: PurePosixPath
-    data: Data
-    frame: Frame | None = None
-
 
 ReadVideo: TypeAlias = Callable[[Path, PurePosixPath], Iterator[Source]]
 """What makes the frames of a video file, which is placed there, into sources."""
@@ -88,9 +57,9 @@ class Sources(Iterator[Source]):
 def expand(inputs: object, *, recursive: bool = True, read_video: ReadVideo | None = None) -> Sources:
     """The images that inputs means, one by one and in a fixed order.
 
-    inputs: a file, a directory, a glob ("dir/**/*.png", where no file has that very name), an http(s) URL,
-    a list file (.txt, .list: one of the former on each line, relative to the list's directory), "-" for
-    standard input (such lines, or one image), an ndarray, the bytes of an image file, {"img": x} or
+    inputs: a file, a directory, a glob ("dir/**/*.png", where no file has that very name), any of these at an address
+    that fsspec knows ("s3://bucket/line1"), an http(s) URL, a list file (.txt, .list: one of the former on each line,
+    relative to the list's directory), "-" for standard input (such lines, or one image), an ndarray, the bytes of an image file, {"img": x} or
     {"input": x}, or a list or tuple of any of these. In a directory, files with the suffix of an image are
     taken; files that are named, or matched by a glob, whatever their suffix. Pictures that a run of uadx drew
     are left out where a directory or a glob finds them. An array is copied, at once where it is the only input
@@ -180,10 +149,13 @@ class _Expansion:
 
     def _item(self, item: object, index: int) -> Iterator[Source]:
         try:
-            if isinstance(item, Line):
-                yield from self._named(item.path, item.written)
-            else:
-                yield from self.resolve(item, in_list=True)
+            try:
+                if isinstance(item, Line):
+                    yield from self._named(item.path, item.written)
+                else:
+                    yield from self.resolve(item, in_list=True)
+            except UnavailableError as error:  # a package for such addresses; the others are inspected
+                raise InputError("unsupported", error.message, cause_text=error.hint) from error
         except InputError as error:
             if isinstance(item, Line):
                 error = InputError(error.kind, f"{item.where}: {error.message}", cause_text=error.cause_text)
@@ -192,7 +164,7 @@ class _Expansion:
     def _named(self, text: str, written: str | None) -> Iterator[Source]:
         """A URL, directory, file or glob. written: how a list names it, None where it is the only input."""
         if is_address(text):
-            return iter([_url(text)])
+            return self._address(text, in_list=written is not None)
         if not text or "\0" in text:
             raise InputError("not_found", f"{text!r} is not a path")
         path = Path(text)
@@ -201,13 +173,22 @@ class _Expansion:
         try:
             os.lstat(path)
         except OSError as error:
-            if _WILD.search(text):
+            if WILD.search(text):
                 return self._glob(path, written)
             missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
             kind, what = ("not_found", "does not exist") if missing else ("unreadable", "cannot be reached")
             raise InputError(kind, f"{printable(path)} {what}", cause_text=error.strerror) from None
         output = PurePosixPath(path.name) if written is None else place(written)
         return self._file(path, output)
+
+    def _address(self, text: str, *, in_list: bool) -> Iterator[Source]:
+        address = _split(text)
+        if address.scheme in ("http", "https"):
+            return iter([Source(printable(text), place_url(address), Url(text))])
+        folder, found = find(text, self._has_image_suffix, recursive=self.recursive)
+        below = place(folder.partition("://")[2]) if in_list else PurePosixPath()
+        sources = (Source(printable(one.url), below / inside, one) for inside, one in found)
+        return _not_empty(sources, InputError("empty", f"no image in {printable(text)}"))
 
     def _file(self, path: Path, output: PurePosixPath) -> Iterator[Source]:
         if self.read_video is not None and path.suffix.lower() in VIDEO_SUFFIXES:
@@ -230,7 +211,7 @@ class _Expansion:
 
     def _glob(self, pattern: Path, written: str | None) -> Iterator[Source]:
         folder, wild = Path(), list(pattern.parts)
-        while len(wild) > 1 and not (_WILD.search(wild[0]) and not os.path.lexists(folder / wild[0])):
+        while len(wild) > 1 and not (WILD.search(wild[0]) and not os.path.lexists(folder / wild[0])):
             folder /= wild.pop(0)
         output = PurePosixPath()
         if written is not None:
@@ -260,7 +241,8 @@ class _Expansion:
             yield Source(printable(path), output / inside, error)
 
 
-def _url(text: str) -> Source:
+def _split(text: str) -> SplitResult:
+    """An address in its parts, where it may be that of images."""
     try:
         address = urlsplit(text)
     except ValueError as error:
@@ -272,9 +254,7 @@ def _url(text: str) -> Source:
         )
     if "@" in address.netloc:
         raise InputError("unsupported", f"{address.hostname}: addresses with a user name are not supported")
-    if address.scheme not in ("http", "https"):
-        raise InputError("unsupported", f"cannot fetch {printable(text)}: only http and https addresses")
-    return Source(printable(text), place_url(address), Url(text))
+    return address
 
 
 def _unusable(item: object, index: int, error: InputError) -> Source:

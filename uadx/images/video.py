@@ -14,7 +14,8 @@ from uadx.errors import InputError
 from uadx.images.capture import open_capture
 from uadx.images.frame import Frame
 from uadx.images.naming import is_address, printable
-from uadx.images.sources import IMAGE_SUFFIXES, Source
+from uadx.images.source import Source
+from uadx.images.sources import IMAGE_SUFFIXES
 
 PATIENCE = 250
 """Frames in a row that cannot be decoded after which the video is over: at 25 frames a second, ten seconds."""

@@ -42,7 +42,9 @@ def walk(
                 continue
             entered.add((status.st_dev, status.st_ino))
             with os.scandir(folder) as entries:
-                ordered = sorted((e for e in entries if not e.name.startswith(".")), key=_natural_order)
+                ordered = sorted(
+                    (e for e in entries if not e.name.startswith(".")), key=lambda e: natural_order(e.name)
+                )
         except OSError as error:
             yield place, error
             continue
@@ -67,10 +69,11 @@ def matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
     return bool(parts) and fnmatch.fnmatch(parts[0], head) and matches(parts[1:], rest)
 
 
-def _natural_order(entry: os.DirEntry[str]) -> tuple[list[str | int], str]:
+def natural_order(name: str) -> tuple[list[str | int], str]:
+    """A key for sorting: "2" before "10"."""
     # re.split puts text at even and digits at odd places, so that only like is compared with like
-    pieces = re.split(r"(\d+)", entry.name.casefold())
-    return [int(piece) if place % 2 else piece for place, piece in enumerate(pieces)], entry.name
+    pieces = re.split(r"(\d+)", name.casefold())
+    return [int(piece) if place % 2 else piece for place, piece in enumerate(pieces)], name
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from uadx.errors import InputError, UsageError
 from uadx.images.header import read_header
 from uadx.images.naming import printable
-from uadx.images.sources import IMAGE_SUFFIXES, Source
+from uadx.images.source import Source
+from uadx.images.sources import IMAGE_SUFFIXES
 from uadx.images.walk import walk
 from uadx.output.record import holds_pictures_of_a_run
 

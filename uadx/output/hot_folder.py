@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 
 from uadx.errors import UsageError
-from uadx.images.sources import Source
+from uadx.images.source import Source
 from uadx.output.run_folder import RunFolder
 from uadx.output.stamps import stamp
 from uadx.output.thumbnails import Thumbnails

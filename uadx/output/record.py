@@ -14,7 +14,15 @@ def holds_pictures_of_a_run(folder: Path) -> bool:
     if folder.name not in PICTURE_FOLDERS:
         return False
     try:
-        record = json.loads((folder.parent / RECORD).read_bytes())
-    except (OSError, ValueError):  # no record, or another program's file of that name
+        return is_record((folder.parent / RECORD).read_bytes())
+    except OSError:
+        return False
+
+
+def is_record(content: bytes) -> bool:
+    """Whether a `run.json` is a run's, and no other program's file of that name."""
+    try:
+        record = json.loads(content)
+    except ValueError:
         return False
     return isinstance(record, dict) and {"run", "finished", "counts"} <= record.keys()

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from uadx.errors import OutputError, UsageError
 from uadx.files import TEMPORARY, write_whole
-from uadx.images.sources import Source
+from uadx.images.source import Source
 from uadx.output.pictures import to_json
 from uadx.output.record import RECORD
 from uadx.output.stamps import Stamps, stamp

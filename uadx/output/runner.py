@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uadx.images.capture import prepare_opencv
-from uadx.images.sources import Source, Sources
+from uadx.images.source import Source
+from uadx.images.sources import Sources
 from uadx.output.pictures import write_files
 from uadx.output.run_folder import REPORT, Counts, RunFolder
 from uadx.output.thumbnails import thumbnail_line

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from uadx.images.sources import Source
+from uadx.images.source import Source, Stored
 from uadx.lock import try_lock
 
 NAME = "run.inputs"
@@ -32,6 +32,8 @@ def stamp(source: Source) -> bytes:
             digest.update(f"\0{status.st_size} {status.st_mtime_ns}".encode())
         except OSError:
             digest.update(b"\0cannot be looked at")  # its result is an error, which holds until the file is there
+    elif isinstance(source.data, Stored):
+        digest.update(f"\0{source.data.version}".encode())
     return digest.hexdigest()[:32].encode() + b"\n"
 
 

@@ -23,7 +23,7 @@ from uadx.devices.compiling import Request
 from uadx.devices.opened import OpenedModel, Share, open_model
 from uadx.errors import InferenceError, InputError, UadxError
 from uadx.images.decode import Limits, load
-from uadx.images.sources import Source
+from uadx.images.source import Source
 from uadx.parity import compare, require
 from uadx.pipeline.batches import check_answer, check_fits, run_batch, run_checked, start_batch
 from uadx.pipeline.config import PipelineConfig

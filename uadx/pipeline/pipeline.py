@@ -17,7 +17,8 @@ from uadx.bundle.reader import open_bundle
 from uadx.errors import InferenceError, UsageError
 from uadx.images.camera import Camera, find_camera
 from uadx.images.live import Live
-from uadx.images.sources import Source, expand
+from uadx.images.source import Source
+from uadx.images.sources import expand
 from uadx.images.video import may_have_frames, read_video
 from uadx.pipeline.config import NAME, ConfigFile, PipelineConfig, load_config
 from uadx.pipeline.inspector import Inspector

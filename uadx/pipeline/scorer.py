@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from uadx.bundle.reader import Bundle
 from uadx.errors import InferenceError
-from uadx.images.sources import Source
+from uadx.images.source import Source
 from uadx.pipeline.windows import Complete, Item
 from uadx.result import Result
 from uadx.scoring.calibration import Thresholds

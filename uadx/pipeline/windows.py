@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from uadx.errors import InputError
 from uadx.images.framing import Cut, Framed
-from uadx.images.sources import Source
+from uadx.images.source import Source
 
 LevelMaps = dict[str, NDArray[np.float32]]
 

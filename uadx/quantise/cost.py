@@ -12,7 +12,7 @@ from uadx.api import Precision
 from uadx.bundle.manifest import Cost
 from uadx.evaluation.layout import GOOD, kind_of
 from uadx.evaluation.ranking import auroc
-from uadx.images.sources import Source
+from uadx.images.source import Source
 from uadx.pipeline.config import PipelineConfig
 from uadx.pipeline.pipeline import Pipeline
 

@@ -16,7 +16,8 @@ from uadx.bundle.variants import write_with
 from uadx.bundle.writer import npz
 from uadx.errors import UadxWarning
 from uadx.evaluation.layout import find_test_set
-from uadx.images.sources import Source, expand
+from uadx.images.source import Source
+from uadx.images.sources import expand
 from uadx.plural import counted
 from uadx.quantise import reference
 from uadx.quantise.cost import measure

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
 
-from uadx.images.sources import Source
+from uadx.images.source import Source
 from uadx.pipeline.pipeline import Pipeline
 from uadx.pipeline.stream import gathered, staged
 from uadx.pipeline.windows import Complete, Inferred, Window, regrouped, windows_of

@@ -18,7 +18,7 @@ from starlette.requests import Request
 
 from uadx.errors import InputError
 from uadx.images.naming import printable
-from uadx.images.sources import Source
+from uadx.images.source import Source
 from uadx.pipeline.config import LARGEST_THRESHOLD
 from uadx.serve.refusals import Refusal
 from uadx.serve.settings import Settings

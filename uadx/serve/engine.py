@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 
 from uadx.contract import words
 from uadx.errors import UadxError
-from uadx.images.sources import Source
+from uadx.images.source import Source
 from uadx.pipeline.config import PipelineConfig
 from uadx.pipeline.pipeline import Pipeline
 from uadx.result import Result

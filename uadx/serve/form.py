@@ -11,7 +11,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from uadx.images.naming import printable
-from uadx.images.sources import Source
+from uadx.images.source import Source
 from uadx.serve.body import pieces, source
 from uadx.serve.refusals import Refusal
 from uadx.serve.settings import Settings

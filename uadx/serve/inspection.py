@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from uadx.images.sources import Source
+from uadx.images.source import Source
 from uadx.report.pictures import thumbnail
 from uadx.result import Result, encode_image
 from uadx.serve.answers import json_answer, request_id

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from uadx.errors import InputError
 from uadx.images.header import read_header
-from uadx.images.sources import Source
+from uadx.images.source import Source
 from uadx.serve.refusals import Refusal, busy
 from uadx.serve.settings import Settings
 

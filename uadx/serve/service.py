@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from uadx.errors import InputError
 from uadx.images.fetch import FETCH_FAILURES, why_not
-from uadx.images.sources import Source
+from uadx.images.source import Source
 from uadx.result import Result
 from uadx.serve import body, remote
 from uadx.serve.body import Wanted

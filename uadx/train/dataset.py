@@ -20,7 +20,8 @@ from uadx.evaluation.layout import GOOD, mixture
 from uadx.images.decode import Limits, examine, load
 from uadx.images.framing import Cut, Framed, Framing
 from uadx.images.naming import printable
-from uadx.images.sources import Source, expand
+from uadx.images.source import Source
+from uadx.images.sources import expand
 from uadx.pipeline.stream import staged
 from uadx.train.array_file import new_images
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from uadx.bundle.manifest import Training
 from uadx.errors import InputError, UsageError
-from uadx.images.sources import Source, expand
+from uadx.images.source import Source
+from uadx.images.sources import expand
 from uadx.train.dataset import Split, digest
 
 

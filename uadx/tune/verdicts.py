@@ -8,7 +8,8 @@ from pathlib import Path
 
 from uadx.bundle.reader import Bundle
 from uadx.evaluation.layout import find_test_set
-from uadx.images.sources import Source, expand
+from uadx.images.source import Source
+from uadx.images.sources import expand
 from uadx.parity import Parity
 from uadx.pipeline.config import PipelineConfig
 from uadx.pipeline.inspector import Inspector
