@@ -59,6 +59,11 @@ def npz(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
     return _zip(members)
 
 
+def zipped(path: Path) -> bytes:
+    """The bundle directory at path as one .zip, for another machine."""
+    return _zip({file.name: file.read_bytes() for file in sorted(path.iterdir()) if file.is_file()})
+
+
 def _zip(contents: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:

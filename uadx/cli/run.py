@@ -11,12 +11,13 @@ import click
 
 from uadx.cli import options
 from uadx.cli.progress import shown_progress, shown_warnings
+from uadx.cli.run_cluster import Cluster, inspect_on_cluster
 from uadx.cli.run_streams import Choice, inspect_live
 from uadx.errors import EXIT_ANOMALIES, EXIT_INPUTS_FAILED, UsageError
 from uadx.output.formats import DEFAULT_FORMATS, FORMATS
 
 if TYPE_CHECKING:
-    from uadx.output.run_folder import Counts
+    from uadx.output.record import Counts
     from uadx.pipeline.config import PipelineConfig
 
 
@@ -37,10 +38,10 @@ def _not_empty(ctx: click.Context, param: click.Parameter, value: str | None) ->
     return value
 
 
-def _folder(ctx: click.Context, param: click.Parameter, value: str) -> Path:
+def _folder(ctx: click.Context, param: click.Parameter, value: str) -> str:
     if not value or Path(value).is_file():
         raise click.BadParameter(f"{value!r} is not a folder" if value else "is empty", ctx, param)
-    return Path(value)
+    return value
 
 
 @click.command()
@@ -71,7 +72,7 @@ def _folder(ctx: click.Context, param: click.Parameter, value: str) -> Path:
     callback=_folder,
     default="output",
     show_default=True,
-    help="Folder for the results.",
+    help="Folder for the results; with --engine ray also an address: s3://bucket/results.",
 )
 @click.option(
     "--format",
@@ -106,13 +107,19 @@ def _folder(ctx: click.Context, param: click.Parameter, value: str) -> Path:
 @click.option("--watch", is_flag=True, help="Take files as they come into the folder --input, until stopped by Ctrl-C.")
 @click.option("--fps", type=options.Positive(), metavar="N", help="Frames of each second of a video or camera.")
 @click.option("--max-frames", type=click.IntRange(1), help="End after so many frames of a video or camera.")
+@click.option(
+    "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+    help="ray: a worker for each machine of a Ray cluster, or for each of its cards.",
+)  # fmt: skip
+@click.option("--address", metavar="HOST:PORT", help="Of the cluster; auto: the one running here. Default: start one.")
+@click.option("--shard-size", type=click.IntRange(1, 100_000), help="Inputs a worker takes at a time. Default: 1000.")
 @click.option("--fail-on-anomaly", is_flag=True, help="Exit with 10 where an image is NG.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 @click.option("--get_pipeline_config", "get_config", metavar="NAME", hidden=True)
 @click.option("--config_save_path", type=click.Path(file_okay=False, path_type=Path), hidden=True)
 def command(
     inputs: tuple[str, ...],
-    output: Path,
+    output: str,
     formats: tuple[str, ...],
     recursive: bool,
     pipeline: str | None,
@@ -120,6 +127,9 @@ def command(
     watch: bool,
     fps: float | None,
     max_frames: int | None,
+    engine: str,
+    address: str | None,
+    shard_size: int | None,
     fail_on_anomaly: bool,
     quiet: bool,
     get_config: str | None,
@@ -133,6 +143,7 @@ def command(
     uadx run --model my_model --input 'line1/**/*.png' --format jsonl,csv,mask --fpr 0.005
     uadx run --model my_model --input dropped_by_the_camera/ --watch
     uadx run --model my_model --input rtsp://camera.local/line1 --format jsonl
+    uadx run --model my_model --input s3://bucket/line1 --engine ray --output s3://bucket/results
 
     Exit codes: 0 done; 8 done, but some inputs could not be read; 10 anomalies found and --fail-on-anomaly;
     2 usage; 3 plugin; 4 device; 5 model; 6 placement; 7 inference.
@@ -146,8 +157,9 @@ def command(
         raise UsageError(
             f"--input is given {len(inputs)} times", hint="name a folder or a glob, or write the names into a list.txt"
         )
-    choice = Choice(fps, max_frames)
-    asked = Asked(inputs[0] if inputs else None, pipeline, output, formats, recursive, resume, quiet, settings, choice)
+    asked = Asked(inputs[0] if inputs else None, pipeline, output, formats, recursive, resume, quiet, settings,
+                  Choice(fps, max_frames), Cluster(engine, address, shard_size))  # fmt: skip
+    asked.cluster.check(output)
     counts = _watch(asked) if watch else _inspect(asked)
     if counts.errors:
         from uadx.plural import counted
@@ -164,13 +176,19 @@ class Asked:
 
     input_: str | None
     pipeline: str | None
-    output: Path
+    output: str
     formats: tuple[str, ...]
     recursive: bool
     resume: bool
     quiet: bool
     settings: dict[str, Any]
     choice: Choice
+    cluster: Cluster
+
+    @property
+    def folder(self) -> Path:
+        """The output of a run on this machine."""
+        return Path(self.output)
 
 
 def _inspect(asked: Asked) -> Counts:
@@ -181,7 +199,12 @@ def _inspect(asked: Asked) -> Counts:
     from uadx.output.runner import run
 
     what, config = _request(asked)
-    if camera := find_camera(what):
+    camera = find_camera(what)
+    if asked.cluster.engine == "ray":
+        if camera or asked.choice != Choice(None, None):
+            raise UsageError("--engine ray is for images", hint="leave it out for a video, a camera or a stream")
+        return inspect_on_cluster(asked, what, config)
+    if camera:
         return inspect_live(asked, camera, config)
     asked.choice.check(what)
     sources = expand(what, recursive=asked.recursive, read_video=asked.choice.read_video)
@@ -192,7 +215,7 @@ def _inspect(asked: Asked) -> Counts:
             summary = run(
                 opened,
                 sources,
-                asked.output,
+                asked.folder,
                 asked.formats,
                 what=f"{what}{asked.choice.words}",
                 recursive=asked.recursive,
@@ -202,7 +225,7 @@ def _inspect(asked: Asked) -> Counts:
         except KeyboardInterrupt:
             click.echo(f"what was done is in {asked.output}: the same command with --resume goes on", err=True)
             raise
-        report.end(summary, asked.output, rate=True)
+        report.end(summary, asked.folder, rate=True)
     return summary.counts
 
 
@@ -217,6 +240,8 @@ def _watch(asked: Asked) -> Counts:
     from uadx.output.runner import run
     from uadx.pipeline.pipeline import one_by_one
 
+    if asked.cluster.engine != "local":
+        raise UsageError("--watch is for this machine", hint="leave --engine out")
     if "jsonl" not in asked.formats:
         raise UsageError("--watch keeps its results in results.jsonl", hint="let --format have jsonl")
     what, config = _request(asked)
@@ -230,10 +255,10 @@ def _watch(asked: Asked) -> Counts:
         if not asked.quiet:
             click.echo(f"watching {what}; Ctrl-C ends it", err=True)
         summary = run(
-            opened, iter(folder), asked.output, asked.formats, what=f"{what} (watched)", recursive=asked.recursive,
+            opened, iter(folder), asked.folder, asked.formats, what=f"{what} (watched)", recursive=asked.recursive,
             resume=True, open_folder=HotRunFolder, on_result=report.add,
         )  # fmt: skip
-        report.end(summary, asked.output, rate=False)
+        report.end(summary, asked.folder, rate=False)
     return summary.counts
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from uadx.cli.opening import what_runs
-from uadx.output.run_folder import Counts
+from uadx.output.record import Counts
 from uadx.output.runner import Summary
 from uadx.pipeline.pipeline import Pipeline
 from uadx.plural import counted

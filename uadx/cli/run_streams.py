@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from uadx.cli.run import Asked
     from uadx.images.camera import Camera
     from uadx.images.sources import ReadVideo
-    from uadx.output.run_folder import Counts
+    from uadx.output.record import Counts
     from uadx.pipeline.config import PipelineConfig
 
 
@@ -99,10 +99,10 @@ def inspect_live(asked: Asked, camera: Camera, config: PipelineConfig) -> Counts
             live.done()
 
         summary = run(
-            opened, live, asked.output, asked.formats, what=camera.label, resume=asked.resume,
+            opened, live, asked.folder, asked.formats, what=camera.label, resume=asked.resume,
             open_folder=HotRunFolder if asked.resume else RunFolder, on_result=add,
         )  # fmt: skip
-        report.end(summary, asked.output, rate=True)
+        report.end(summary, asked.folder, rate=True)
         if not asked.quiet:
             click.echo(f"the stream gave {counted(live.seen, 'frame')}, {live.passed_over} of them passed over")
     return summary.counts

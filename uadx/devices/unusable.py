@@ -34,6 +34,7 @@ class NoUsableDeviceError(UnavailableError):
         listing = f"uadx devices {names.pop()}" if len(names) == 1 else "uadx devices"
         hints.append(f"see what there is, and why not the rest: `{listing}`")
         super().__init__(f"{requested} is not usable: {tried}", hint=hints[0])
+        self.args = (requested, tuple(skipped), instead)  # what unpickling calls it with
         self.skipped = tuple(skipped)
         self.instead = instead
 

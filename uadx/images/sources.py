@@ -59,7 +59,8 @@ def expand(inputs: object, *, recursive: bool = True, read_video: ReadVideo | No
 
     inputs: a file, a directory, a glob ("dir/**/*.png", where no file has that very name), any of these at an address
     that fsspec knows ("s3://bucket/line1"), an http(s) URL, a list file (.txt, .list: one of the former on each line,
-    relative to the list's directory), "-" for standard input (such lines, or one image), an ndarray, the bytes of an image file, {"img": x} or
+    relative to the list's directory), "-" for standard input (such lines, or one image), an ndarray, the bytes of an
+    image file, {"img": x} or
     {"input": x}, or a list or tuple of any of these. In a directory, files with the suffix of an image are
     taken; files that are named, or matched by a glob, whatever their suffix. Pictures that a run of uadx drew
     are left out where a directory or a glob finds them. An array is copied, at once where it is the only input

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,16 +54,23 @@ NAME_LIMIT = 240
 """Bytes of a file name; file systems take 255."""
 
 
-def write_files(result: Result, root: Path, formats: Collection[str]) -> None:
-    """Write the files of one result below root. An input that could not be read has a JSON file and no pictures."""
+def files_of(result: Result, formats: Collection[str]) -> Iterator[tuple[Path, bytes]]:
+    """The files of one result, each by its place in the folder of the run. An input that could not be read has a JSON
+    file and no pictures."""
     if "json" in formats:
-        write_whole(_place(root / "json", result, ".json"), _json(result))
+        yield _place(Path("json"), result, ".json"), _json(result)
     if result.error is not None:
         return
     for name, (draw, _) in _PICTURES.items():
         if name in formats:
-            path = root / place_of(name, result)
-            write_whole(path, encode_image(draw(result), path.suffix))
+            place = place_of(name, result)
+            yield place, encode_image(draw(result), place.suffix)
+
+
+def write_files(result: Result, root: Path, formats: Collection[str]) -> None:
+    """Write the files of one result below root."""
+    for place, data in files_of(result, formats):
+        write_whole(root / place, data)
 
 
 def place_of(name: str, result: Result) -> Path:

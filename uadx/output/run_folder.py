@@ -10,17 +10,17 @@ import json
 import os
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
 from uadx.errors import OutputError, UsageError
-from uadx.files import TEMPORARY, write_whole
+from uadx.files import TEMPORARY, whole_file, write_whole
 from uadx.images.source import Source
+from uadx.output.parquet import check_parquet, parquet_table
 from uadx.output.pictures import to_json
-from uadx.output.record import RECORD
+from uadx.output.record import RECORD, Counts, Record, not_a_record, same_run
 from uadx.output.stamps import Stamps, stamp
 from uadx.output.table import csv_table
 from uadx.output.thumbnails import NAME as THUMBNAILS
@@ -30,29 +30,7 @@ from uadx.report.run_report import write_report
 from uadx.result import Result
 
 REPORT = "report.html"
-
-_DIFFERENCES = {
-    "recursive": "depth of search",
-    "formats": "set of formats",
-    "batch_size": "batch size",
-    "max_pixels": "pixel limit",
-}
-"""What "made with another ..." says of a setting whose own name would not do."""
-
-
-@dataclass
-class Counts:
-    """What a run has seen so far."""
-
-    images: int = 0
-    anomalies: int = 0
-    errors: int = 0
-
-    def add(self, fields: dict[str, Any]) -> None:
-        """Count one result, given as its JSON fields."""
-        self.images += 1
-        self.anomalies += bool(fields["is_anomaly"])
-        self.errors += fields["error"] is not None
+PARQUET = "results.parquet"
 
 
 class RunFolder:
@@ -64,6 +42,8 @@ class RunFolder:
 
     def __init__(self, root: Path, formats: Collection[str], identity: dict[str, Any], *, resume: bool) -> None:
         self.root, self.formats, self.identity = root, formats, identity
+        if "parquet" in formats:
+            check_parquet()
         self.record = root / RECORD
         self.journal = root / "results.jsonl.part"
         self.counts = Counts()
@@ -96,25 +76,15 @@ class RunFolder:
 
     def _take_up(self) -> None:
         try:
-            record = json.loads(self.record.read_bytes())
-            before = record["run"]
-            if record["finished"]:
-                self.counts = Counts(**record["counts"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UsageError(
-                f"{self.record} is not the record of a run", hint="start anew, without --resume"
-            ) from error
-        if before != self.identity:
-            changed = sorted(key for key in self.identity if before.get(key) != self.identity[key])
-            others = " and ".join(f"another {_DIFFERENCES.get(key, key)}" for key in changed)
-            raise UsageError(
-                f"the run in {self.root} was made with {others or 'another uadx'}",
-                hint="start anew without --resume, or choose another folder (--output DIR on the command line)",
-                cause_text="\n".join(f"{k}: was {before.get(k)!r}, is {self.identity[k]!r}" for k in changed),
-            )
+            content = self.record.read_bytes()
+        except OSError as error:
+            raise not_a_record(str(self.root)) from error
+        record = same_run(str(self.root), content, self.identity)
+        if record.finished:
+            self.counts = record.counts
         for left in self.root.rglob(f"{TEMPORARY}*.tmp"):
             left.unlink(missing_ok=True)
-        if record["finished"]:
+        if record.finished:
             self.finished, self.resumed = True, self.counts.images
         elif self.journal.exists():
             for fields in self._read_journal():
@@ -142,7 +112,7 @@ class RunFolder:
         try:
             self._write_record()
             if not append:  # or a kill would leave an older run's results looking like this one's
-                for name in ("results.jsonl", "results.csv", REPORT, THUMBNAILS):
+                for name in ("results.jsonl", "results.csv", PARQUET, REPORT, THUMBNAILS):
                     (self.root / name).unlink(missing_ok=True)
             return open(self.journal, "ab" if append else "wb")
         except OSError as error:
@@ -156,8 +126,7 @@ class RunFolder:
         )
 
     def _write_record(self) -> None:
-        record = {"run": self.identity, "finished": self.finished, "counts": vars(self.counts)}
-        write_whole(self.record, json.dumps(record, indent=4).encode() + b"\n")
+        write_whole(self.record, Record(self.identity, self.finished, self.counts).as_json())
 
     def remaining(self, sources: Iterable[Source]) -> Iterator[Source]:
         """The sources without those whose results are there already, to be given to `add` in this order.
@@ -203,6 +172,10 @@ class RunFolder:
         self._file.close()
         if "csv" in self.formats:
             with csv_table(self.root / "results.csv") as add:
+                for fields in self._read_journal():
+                    add(fields)
+        if "parquet" in self.formats:
+            with whole_file(self.root / PARQUET) as file, parquet_table(file) as add:
                 for fields in self._read_journal():
                     add(fields)
         if self._thumbnails is not None:

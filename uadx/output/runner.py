@@ -14,7 +14,8 @@ from uadx.images.capture import prepare_opencv
 from uadx.images.source import Source
 from uadx.images.sources import Sources
 from uadx.output.pictures import write_files
-from uadx.output.run_folder import REPORT, Counts, RunFolder
+from uadx.output.record import Counts
+from uadx.output.run_folder import REPORT, RunFolder
 from uadx.output.thumbnails import thumbnail_line
 from uadx.pipeline.pipeline import Pipeline
 from uadx.pipeline.stream import staged

@@ -1,0 +1,224 @@
+"""A run on a cluster: what is to be done, what was done before, and the record of it all.
+
+Below the output lie `run.json`, the results and records in `shards/`, and the pictures as of any run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any, Protocol
+
+import msgspec
+
+from uadx.bundle.reader import Bundle, open_bundle
+from uadx.bundle.writer import zipped
+from uadx.cluster.shards import Shard, cut
+from uadx.cluster.storage import Storage, storage
+from uadx.cluster.worker import SHARDS, Failed, Job, Outcome
+from uadx.errors import OutputError, UsageError
+from uadx.images.sources import Sources
+from uadx.output.record import RECORD, Counts, Record, same_run
+from uadx.output.stamps import Stamps
+from uadx.pipeline.config import PipelineConfig
+from uadx.scoring.familiarity import Tally
+
+FORMATS = ("jsonl", "parquet", "json", "overlay", "heatmap", "mask")
+"""What can be written shard by shard."""
+_READERS = 16
+_NO_MATTER = ("model", "workers", "devices_file")
+"""Settings that make no other results, or whose place the bundle's hash takes."""
+
+
+class Crew(Protocol):
+    """Workers that take shards."""
+
+    def run(self, shards: Iterator[Shard]) -> Iterator[Outcome | Failed]:
+        """What comes of each, in any order."""
+
+
+@dataclass
+class Summary:
+    """What a run did. resumed: images whose results were there already; seconds: for the others. devices: images by
+    the device that inspected them."""
+
+    counts: Counts = field(default_factory=Counts)
+    resumed: int = 0
+    seconds: float = 0.0
+    skipped: int = 0
+    simulated: bool = False
+    failed: list[Failed] = field(default_factory=list)
+    fallbacks: set[str] = field(default_factory=set)
+    first_error: str | None = None
+    tally: Tally = field(default_factory=Tally)
+    devices: Counter[str] = field(default_factory=Counter)
+    hosts: set[str] = field(default_factory=set)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one shard."""
+        self.counts.images += outcome.images
+        self.counts.anomalies += outcome.anomalies
+        self.counts.errors += outcome.errors
+        self.tally.images += outcome.familiarity
+        self.tally.unfamiliar += outcome.unfamiliar
+        self.devices[f"{outcome.device} ({outcome.precision})"] += outcome.images
+        self.hosts.add(outcome.host)
+        self.simulated |= outcome.simulated
+        self.first_error = self.first_error or outcome.first_error
+        if outcome.fallback_reason is not None:
+            self.fallbacks.add(outcome.fallback_reason)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the user asked for. what: the input as it was named; size: inputs of a shard."""
+
+    config: PipelineConfig
+    what: str
+    recursive: bool
+    output: str
+    formats: Collection[str]
+    size: int
+    resume: bool
+
+
+def run(
+    task: Task,
+    sources: Sources,
+    hire: Callable[[Job], AbstractContextManager[Crew]],
+    on_outcome: Callable[[Summary], None] = lambda summary: None,
+) -> Summary:
+    """Inspect sources with the crew that hire gives, and leave results below the output.
+
+    Raises UsageError for what is refused before any work, OutputError, and what the crew's run does. What was done by
+    then stays, and a run with `resume` goes on. Shards that fail again and again are in the summary.
+    """
+    bundle = open_bundle(task.config.model)
+    _check(bundle, task)
+    where = storage(task.output)
+    with ExitStack() as stack:
+        _lock(where, stack)
+        identity = _identity(task, bundle)
+        resumed = _resumed(where, identity, resume=task.resume)
+        record = Record(identity, finished=False).as_json()
+        where.write(PurePosixPath(RECORD), record)
+        job = Job(zipped(bundle.path), task.config, where.root, record, tuple(task.formats))
+        summary = Summary()
+        shards = _remaining(cut(sources, task.size), where, resumed, summary)
+        clock = _Clock()
+        crew = stack.enter_context(hire(job))
+        for outcome in crew.run(clock.started_by(shards)):
+            if isinstance(outcome, Failed):
+                summary.failed.append(outcome)
+            else:
+                summary.add(outcome)
+            summary.seconds = clock.seconds
+            on_outcome(summary)
+        summary.skipped = sources.skipped
+        if not summary.failed:
+            where.write(PurePosixPath(RECORD), Record(identity, True, summary.counts).as_json())
+    return summary
+
+
+class _Clock:
+    """Runs from the first shard that is given to a worker, so that the start of a cluster is no part of its rate."""
+
+    def __init__(self) -> None:
+        self._start = 0.0
+
+    def started_by(self, shards: Iterator[Shard]) -> Iterator[Shard]:
+        for shard in shards:
+            self._start = self._start or time.perf_counter()
+            yield shard
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._start
+
+
+def _check(bundle: Bundle, task: Task) -> None:
+    """Raises UsageError for a threshold that no worker could certify."""
+    config = task.config
+    cut_as = bundle.tiled(config.tiling(bundle.manifest.input.tiling))
+    if config.threshold is None:
+        cut_as.thresholds(config.fusion, config.fpr)
+
+
+def _lock(where: Storage, stack: ExitStack) -> None:
+    """One run at a time, where the storage is a folder."""
+    if where.folder is None:
+        return
+    try:
+        where.folder.mkdir(parents=True, exist_ok=True)
+        stack.callback(Stamps(where.folder).close)
+    except BlockingIOError:
+        raise UsageError(
+            f"another uadx run is writing to {where.root}",
+            hint="wait until it ends, or choose another folder (--output DIR on the command line)",
+        ) from None
+    except OSError as error:
+        raise OutputError(
+            f"{where.root} cannot be written to",
+            cause_text=str(error),
+            hint="choose another place: --output DIR on the command line",
+        ) from error
+
+
+def _identity(task: Task, bundle: Bundle) -> dict[str, Any]:
+    """All that the results depend on, in JSON values."""
+    settings = msgspec.to_builtins(task.config)
+    return {
+        "engine": "ray",
+        "input": task.what,
+        "recursive": task.recursive,
+        "formats": sorted(task.formats),
+        "shard_size": task.size,
+        "model": bundle.sha256,
+        **{name: value for name, value in settings.items() if name not in _NO_MATTER},
+    }
+
+
+def _resumed(where: Storage, identity: dict[str, Any], *, resume: bool) -> set[str]:
+    """The records of the shards that are done. Without `resume`, what an older run left is taken away first: a kill
+    would leave it looking like this one's."""
+    names = where.names(SHARDS)
+    before = where.read(PurePosixPath(RECORD)) if resume else None
+    if before is not None:
+        same_run(where.root, before, identity)
+        return {name for name in names if name.endswith(".json")}
+    for name in [*(str(SHARDS / name) for name in sorted(names)), "results.jsonl", "results.csv", "report.html"]:
+        where.remove(PurePosixPath(name))
+    return set()
+
+
+def _remaining(shards: Iterator[Shard], where: Storage, done: set[str], summary: Summary) -> Iterator[Shard]:
+    """The shards that are not done; those that are go to the summary. Raises UsageError where the input has changed."""
+
+    def read(shard: Shard) -> tuple[Shard, Outcome | None]:
+        found = where.read(SHARDS / f"{shard.name}.json") if f"{shard.name}.json" in done else None
+        return shard, None if found is None else msgspec.json.decode(found, type=Outcome)
+
+    with ThreadPoolExecutor(_READERS, thread_name_prefix="uadx-records") as pool:
+        while ahead := [shard for _, shard in zip(range(_READERS if done else 1), shards, strict=False)]:
+            for shard, before in pool.map(read, ahead):
+                done.discard(f"{shard.name}.json")
+                if before is None:
+                    yield shard
+                    continue
+                if before.digest != shard.digest:
+                    raise _changed(where, f"first between {shard.sources[0].label} and {shard.sources[-1].label}")
+                summary.add(before)
+                summary.resumed += before.images
+    if done:
+        raise _changed(where, "inputs are missing at its end")
+
+
+def _changed(where: Storage, how: str) -> UsageError:
+    return UsageError(
+        f"the input has changed since the run in {where.root}: {how}", hint="start anew, without --resume"
+    )
