@@ -1,11 +1,12 @@
 """magnetic_tile with its good images divided anew, so that no part is on both sides.
 
     python benchmarks/accuracy/by_part.py --data ../shared/data/magnetic_tile --output magnetic_tile_by_part
+    python benchmarks/accuracy/recipes.py default --data magnetic_tile_by_part --same-part 'part(\\d+)' --output DIR
 
 Each tile was photographed with up to six exposures, in turn: "exp1_num_52659", "exp2_num_52677", ... The number is that
 of a running camera, so pictures less than GAP apart show one part. In the data set as it came to us 184 of the 191 good
 images for testing show a part that also teaches; a line that inspects new parts all day is like the set made here.
-Writes links; a fifth of the parts goes to test/good.
+Writes links, "part017_exp1_num_52659.jpg"; a fifth of the parts goes to test/good.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def main() -> None:
         folder = output / ("test" if index in tested else "train") / "good"
         folder.mkdir(parents=True, exist_ok=True)
         for path in pictures:
-            (folder / path.name).symlink_to(path)
+            (folder / f"part{index:03d}_{path.name}").symlink_to(path)
     for kind in sorted((data / "test").iterdir()):
         if kind.name != "good":
             (output / "test" / kind.name).symlink_to(kind, target_is_directory=True)

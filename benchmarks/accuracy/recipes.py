@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -28,15 +29,24 @@ from uadx.images.framing import Framing
 from uadx.images.sources import expand
 from uadx.stfpm.network import Trunk
 from uadx.train.beginning import IMAGES_SEEN
-from uadx.train.dataset import by_seed, read_good_images
+from uadx.train.dataset import read_good_images
 from uadx.train.proportions import AREA, fitting_size
+from uadx.train.split import by_seed
 from uadx.train.teacher import TeacherWeights, load_teacher
 from uadx.train.trust import pasted
 
 SHARED = Path(os.environ.get("UADX_DATA", "../shared/data"))
 
 
-def train(data: Path, name: str, seed: int, images: int | None, teacher_name: str, seen: int) -> Trained:
+def train(
+    data: Path,
+    name: str,
+    seed: int,
+    images: int | None,
+    teacher_name: str,
+    seen: int,
+    same_part: re.Pattern[str] | None = None,
+) -> Trained:
     """Train one variant once, and run it on the held-out, the spoilt and the labelled images."""
     recipe = variant(name)
     given = _teacher(teacher_name)
@@ -46,7 +56,7 @@ def train(data: Path, name: str, seed: int, images: int | None, teacher_name: st
         good = _some(data / "train" / "good", work / "good", images, seed)
         height, width = _size(recipe, good)
         framing = Framing(height, width, recipe.fit)
-        dataset = read_good_images(good, work / "images.npy", framing, by_seed(seed))
+        dataset = read_good_images(good, work / "images.npy", framing, by_seed(seed, same_part))
         if issubclass(recipe.trainer, OtherPictures):
             OtherPictures.show(SHARED / "natural_images", height, width)
         began = time.monotonic()
@@ -113,6 +123,7 @@ def main() -> None:
     parser.add_argument("--images", type=int)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--teacher", default="default", help="as for uadx train, or random")
+    parser.add_argument("--same-part", type=re.compile, help="as for uadx train")
     parser.add_argument("--seen", type=int, default=IMAGES_SEEN)
     given = parser.parse_args()
     for name in given.variants:
@@ -124,7 +135,7 @@ def main() -> None:
             teacher = Path(given.teacher).stem
             file = given.output / f"{given.data.name}-{given.images or 'all'}-{teacher}-{given.seen}-{name}-{seed}.npz"
             if not file.exists():
-                trained = train(given.data, name, seed, given.images, given.teacher, given.seen)
+                trained = train(given.data, name, seed, given.images, given.teacher, given.seen, given.same_part)
                 trained.save(file)
                 print(trained.facts, flush=True)
 

@@ -25,8 +25,9 @@ from uadx.images.decode import Limits, load
 from uadx.images.framing import Framing
 from uadx.images.preprocess import letterbox
 from uadx.images.sources import expand
-from uadx.train.dataset import by_seed, read_good_images
+from uadx.train.dataset import read_good_images
 from uadx.train.proportions import fitting_size
+from uadx.train.split import by_seed
 
 MEMORY = 0.1
 TOP = 0.01

@@ -10,8 +10,9 @@ import pytest
 from uadx import create_pipeline
 from uadx.bundle.reader import open_bundle
 from uadx.images.framing import Framing
-from uadx.train.dataset import by_seed, read_good_images
+from uadx.train.dataset import read_good_images
 from uadx.train.proportions import fitting_size
+from uadx.train.split import by_seed
 
 
 @pytest.fixture

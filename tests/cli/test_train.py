@@ -316,7 +316,8 @@ def test_a_damaged_checkpoint_is_named_and_the_training_starts_anew(uadx, produc
 @needs_torch
 def test_renaming_the_files_changes_neither_split_nor_order(product, tmp_path):
     from uadx.images.framing import Framing
-    from uadx.train.dataset import by_seed, read_good_images
+    from uadx.train.dataset import read_good_images
+    from uadx.train.split import by_seed
 
     good = product / "train" / "good"
     (tmp_path / "renamed").mkdir()

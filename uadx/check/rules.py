@@ -8,6 +8,7 @@ from uadx.check.copies import copies, look_alikes
 from uadx.check.findings import Finding
 from uadx.check.masks import masks
 from uadx.check.oddities import oddities
+from uadx.check.sisters import sisters
 from uadx.check.survey import Survey
 from uadx.plural import counted
 
@@ -65,4 +66,6 @@ def _folders(survey: Survey) -> Iterator[Finding]:
         )
 
 
-_RULES: tuple[Callable[[Survey], Iterator[Finding]], ...] = (_unread, _folders, copies, look_alikes, masks, oddities)
+_RULES: tuple[Callable[[Survey], Iterator[Finding]], ...] = (
+    _unread, _folders, copies, look_alikes, sisters, masks, oddities,
+)  # fmt: skip

@@ -13,6 +13,18 @@ from uadx.cli import options
 from uadx.errors import EXIT_INPUTS_FAILED, UnavailableError, UsageError
 
 
+class Regex(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic since click 8.4
+    name = "REGEX"
+
+    def convert(
+        self, value: str | re.Pattern[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> re.Pattern[str]:
+        try:
+            return re.compile(value)
+        except re.error as error:
+            self.fail(f"{value!r} is no regular expression: {error}", param, ctx)
+
+
 @click.command()
 @click.option(
     "--data",
@@ -29,6 +41,12 @@ from uadx.errors import EXIT_INPUTS_FAILED, UnavailableError, UsageError
 )
 @options.tile
 @options.overlap
+@click.option(
+    "--same-part",
+    metavar="REGEX",
+    type=Regex(),
+    help="What it captures in a picture's path names the part that is shown, if parts have several pictures.",
+)
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Split, start and order.")
 @click.option(
     "--teacher",
@@ -52,6 +70,7 @@ def command(
     image_size: str | None,
     tile: int | None,
     overlap: float | None,
+    same_part: re.Pattern[str] | None,
     seed: int,
     teacher: str,
     start: str | None,
@@ -76,8 +95,8 @@ def command(
     tiling = chosen_tiling(tile, overlap)
     if each:
         given = {
-            "--epochs": epochs, "--image-size": image_size, "--tile": tile, "--overlap": overlap, "--seed": seed,
-            "--teacher": teacher, "--from": start,
+            "--epochs": epochs, "--image-size": image_size, "--tile": tile, "--overlap": overlap,
+            "--same-part": same_part and same_part.pattern, "--seed": seed, "--teacher": teacher, "--from": start,
         }  # fmt: skip
         return _each(data, output, device, given, quiet)
     good_folder(data)  # a mistake in an argument is worth knowing before gigabytes are installed
@@ -87,12 +106,12 @@ def command(
     from uadx.cli.training_progress import TerminalProgress
     from uadx.cli.training_report import certified
     from uadx.train.build import TrainOptions, report_path, train
-    from uadx.train.dataset import HELD_OUT
+    from uadx.train.split import HELD_OUT
 
     parent = None if start is None else open_bundle(start)
     if parent is not None and start is not None and output.resolve() in (parent.path.resolve(), Path(start).resolve()):
         raise UsageError("--output is the model itself, which is kept as it is", hint="name another bundle to write")
-    asked = TrainOptions(data, output, epochs, size, seed, teacher, device, tiling, parent)
+    asked = TrainOptions(data, output, epochs, size, seed, teacher, device, tiling, parent, same_part)
     try:
         with shown_warnings(), TerminalProgress(quiet) as progress:
             manifest = train(asked, progress)

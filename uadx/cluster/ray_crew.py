@@ -6,6 +6,7 @@ docs/decisions.md says why. A worker that dies or whose device fails is replaced
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import socket
@@ -59,6 +60,7 @@ class RayCrew:
     per_card: str | None
     say: Callable[[str], None]
     _ray: Any = field(init=False)
+    _actors: Any = field(init=False)
 
     def __enter__(self) -> RayCrew:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
@@ -75,7 +77,7 @@ class RayCrew:
             if found := _HOST_AND_PORT.fullmatch(self.address or ""):
                 # Ray itself tries for minutes
                 socket.create_connection((found["host"], int(found["port"])), timeout=_CONNECT).close()
-            ray.init(address=self.address, log_to_driver=False, logging_level="ERROR", **self._own)
+            ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR, **self._own)
         except Exception as error:  # OSError, ValueError, RuntimeError and Ray's own, by what is wrong
             where = f"at {self.address}" if self.address else "on this machine"
             raise UnavailableError(
@@ -129,7 +131,7 @@ class RayCrew:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         cards = dict(slot.cards)
-        actor = self._actors.options(
+        actor: Any = self._actors.options(
             num_cpus=slot.cpus,
             num_gpus=cards.pop("GPU", 0),
             resources=cards,

@@ -15,8 +15,9 @@ from uadx.images.framing import Framing, Tiling
 from uadx.stfpm.graph import network_weights
 from uadx.stfpm.training import Recipe
 from uadx.stfpm.weights import Weights
-from uadx.train.dataset import MINIMUM_IMAGES, Split, by_seed
+from uadx.train.dataset import MINIMUM_IMAGES
 from uadx.train.proportions import fitting_size, size_of_tiles
+from uadx.train.split import Split
 from uadx.train.teacher import TeacherWeights, load_teacher, rounded
 
 IMAGES_SEEN = 25_600
@@ -54,24 +55,23 @@ def anew(
     folder: Path,
     size: tuple[int, int] | None,
     tiling: Tiling | None,
-    seed: int,
+    draw: Split,
     on_bytes: Callable[[int, int], None],
 ) -> Beginning:
     """A new student. Raises what load_teacher does."""
     weights = load_teacher(teacher, on_bytes)
     size = size or (fitting_size(folder) if tiling is None else size_of_tiles(tiling))
-    return Beginning(weights, Framing(*size, tiling=tiling), by_seed(seed))
+    return Beginning(weights, Framing(*size, tiling=tiling), draw)
 
 
-def taught_on(bundle: Bundle, seed: int) -> Beginning:
+def taught_on(bundle: Bundle, draw: Split) -> Beginning:
     """A bundle's student, with its teacher, size and tiles. It has learnt most of what there is: a fifth of the images
     are enough, at a rate that keeps it. An image that taught it before is not held out, since it would repeat that too
     well. Raises UsageError, while the images are read, where hardly any is new."""
     model = bundle.artifact.path.read_bytes()
     taught = bundle.manifest.training.taught
-    draw = by_seed(seed)
 
-    def split(digests: Sequence[str]) -> NDArray[np.bool_]:
+    def split(digests: Sequence[str], paths: Sequence[str]) -> NDArray[np.bool_]:
         new = ~np.isin([digest[:16] for digest in digests], taught)
         if 0 < new.sum() < MINIMUM_IMAGES:
             raise UsageError(
@@ -80,7 +80,7 @@ def taught_on(bundle: Bundle, seed: int) -> Beginning:
             )
         held_out = np.zeros(len(digests), bool)
         if new.any():
-            held_out[new] = draw([digest for digest, is_new in zip(digests, new, strict=True) if is_new])
+            held_out[new] = draw(*(np.array(each)[new].tolist() for each in (digests, paths)))
         return held_out
 
     return Beginning(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -27,9 +28,10 @@ from uadx.stfpm import graph, reference
 from uadx.stfpm.training import Epoch, Recipe, Trainer
 from uadx.train.beginning import Beginning, anew, taught_on
 from uadx.train.calibrate import calibrated
-from uadx.train.dataset import HELD_OUT, Dataset, good_folder, read_good_images
-from uadx.train.enough import warn_of_few
+from uadx.train.dataset import Dataset, good_folder, read_good_images
+from uadx.train.enough import warn_of_few, warn_of_sisters
 from uadx.train.report import write_report
+from uadx.train.split import HELD_OUT, by_seed
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class TrainOptions:
 
     image_size: height and width of the model's input, multiples of 16; None: as many pixels as 256 x 256, in the
     proportions of the images; with tiles, that of a tile up to 256 x 256. tiling: None for whole images. start: the
-    model to go on from, with its teacher, size and tiles, whatever these fields say.
+    model to go on from, with its teacher, size and tiles, whatever these fields say. same_part: which pictures show one
+    part, see uadx.train.split.by_seed.
     """
 
     data: Path
@@ -50,6 +53,7 @@ class TrainOptions:
     device: str = "cpu"
     tiling: Tiling | None = None
     start: Bundle | None = None
+    same_part: re.Pattern[str] | None = None
 
 
 class Progress:
@@ -79,6 +83,8 @@ def train(options: TrainOptions, progress: Progress) -> Manifest:
         framing = beginning.framing
         dataset = read_good_images(folder, work / "images.npy", framing, beginning.split, progress.reading)
         warn_of_few(len(dataset.held_out.digests), HELD_OUT)
+        if options.same_part is None and framing.tiling is None:
+            warn_of_sisters(dataset.train.windows)
         epochs = options.epochs or min(beginning.most_epochs, math.ceil(beginning.seen / len(dataset.train.windows)))
         recipe = Recipe(epochs, options.seed, learning_rate=beginning.learning_rate)
         trainer = _trained(dataset, beginning, recipe, device, work, progress)
@@ -101,9 +107,10 @@ def report_path(bundle: Path) -> Path:
 
 
 def _beginning(options: TrainOptions, folder: Path, progress: Progress) -> Beginning:
+    draw = by_seed(options.seed, options.same_part)
     if options.start is not None:
-        return taught_on(options.start, options.seed)
-    return anew(options.teacher, folder, options.image_size, options.tiling, options.seed, progress.fetching)
+        return taught_on(options.start, draw)
+    return anew(options.teacher, folder, options.image_size, options.tiling, draw, progress.fetching)
 
 
 @contextmanager

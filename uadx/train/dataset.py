@@ -24,16 +24,14 @@ from uadx.images.source import Source
 from uadx.images.sources import expand
 from uadx.pipeline.stream import staged
 from uadx.train.array_file import new_images
+from uadx.train.split import Split
 
 MINIMUM_IMAGES = 5
-HELD_OUT = 0.2
 MOST_WINDOWS = 2_000
 """Windows of all teaching images together: a student that sees 25,600 sees each a few times."""
 
 T = TypeVar("T")
 R = TypeVar("R")
-Split = Callable[[Sequence[str]], NDArray[np.bool_]]
-"""Which images are held out, given their digests in ascending order."""
 
 
 @dataclass(frozen=True)
@@ -98,18 +96,6 @@ def good_folder(data: Path) -> Path:
     return folder
 
 
-def by_seed(seed: int) -> Split:
-    """20 % are held out, drawn by the seed. In the order of the digests, so that renaming the files changes nothing."""
-
-    def split(digests: Sequence[str]) -> NDArray[np.bool_]:
-        order = np.random.default_rng(seed).permutation(len(digests))
-        held_out = np.zeros(len(digests), bool)
-        held_out[order[: max(1, round(HELD_OUT * len(digests)))]] = True
-        return held_out
-
-    return split
-
-
 def read_good_images(
     folder: Path,
     cache: Path,
@@ -125,7 +111,7 @@ def read_good_images(
     if len(found.images) < MINIMUM_IMAGES:
         raise _too_few(folder, len(found.images))
     digests = sorted(found.images)
-    held_out = split(digests)
+    held_out = split(digests, [found.images[digest][0].output.as_posix() for digest in digests])
     teaching = [digest for digest, held in zip(digests, held_out, strict=True) if not held]
     calibrating = [digest for digest, held in zip(digests, held_out, strict=True) if held]
     kept = _kept({digest: found.images[digest][1] for digest in teaching})

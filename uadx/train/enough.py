@@ -1,10 +1,14 @@
-"""How many good images it takes: what few held-out ones certify, and what lower false-alarm rates would take."""
+"""What the good images cannot certify: few ones, and several pictures of one part that count as many parts."""
 
 from __future__ import annotations
 
 import math
 import warnings
 
+import numpy as np
+from numpy.typing import NDArray
+
+from uadx.check.sisters import have_sisters, thumbnails
 from uadx.errors import UadxWarning
 from uadx.plural import counted
 from uadx.scoring.calibration import Calibration
@@ -33,6 +37,20 @@ def warn_of_few(count: int, held_out: float) -> None:
             f"{counted(count, 'held-out image')} can certify no threshold to rely on: 1 good part in {count + 1} may "
             f"lie above it. A false-alarm rate of {takes(Calibration([0.0] * count), held_out)}. Until then look at "
             "scores and heat maps, and trust no verdict",
+            UadxWarning,
+            stacklevel=2,
+        )
+
+
+def warn_of_sisters(images: NDArray[np.uint8]) -> None:
+    """Warn where most of the images that teach, uint8 [N, H, W, 3], show parts that others show too: so do those that
+    calibrate."""
+    small = thumbnails(images)
+    if have_sisters(small, small, same=True):
+        warnings.warn(
+            "most images have another that is far more like them than the rest. If several show one part, the "
+            "threshold is made of parts that the model knows, and calls more than its share of new good parts NG: say "
+            "which show one part, with --same-part",
             UadxWarning,
             stacklevel=2,
         )

@@ -13,7 +13,8 @@ from uadx.bundle.manifest import Training
 from uadx.errors import InputError, UsageError
 from uadx.images.source import Source
 from uadx.images.sources import expand
-from uadx.train.dataset import Split, digest
+from uadx.train.dataset import digest
+from uadx.train.split import Split
 
 
 def find_held_out(digests: Sequence[str], training: Training, folder: Path) -> list[int]:
@@ -34,7 +35,7 @@ def find_held_out(digests: Sequence[str], training: Training, folder: Path) -> l
 def again(training: Training, folder: Path) -> Split:
     """The split of a training that was, for the images of the folder. It raises UsageError where one is missing."""
 
-    def split(digests: Sequence[str]) -> NDArray[np.bool_]:
+    def split(digests: Sequence[str], paths: Sequence[str]) -> NDArray[np.bool_]:
         held_out = np.zeros(len(digests), bool)
         held_out[find_held_out(digests, training, folder)] = True
         return held_out

@@ -50,7 +50,7 @@ def recalibrate(
     manifest = bundle.tiled(tiling).manifest
     training = manifest.training
 
-    def split(digests: Sequence[str]) -> NDArray[np.bool_]:
+    def split(digests: Sequence[str], paths: Sequence[str]) -> NDArray[np.bool_]:
         known = [digest[:16] for digest in digests]
         if training.taught:
             return ~np.isin(known, training.taught)
