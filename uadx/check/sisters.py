@@ -43,8 +43,8 @@ def sisters(survey: Survey) -> Iterator[Finding]:
         yield Finding(
             "several pictures of a part",
             "warning",
-            f"most of the {counted(len(taught), 'good image')} to train on have another that is far more like them than "
-            "the rest: several pictures of each part?",
+            f"most of the {counted(len(taught), 'good image')} to train on have another that is far more like them "
+            "than the rest: several pictures of each part?",
             "say which show one part, or the threshold will be too low for new parts: uadx train --same-part",
             [],
         )
