@@ -17,6 +17,7 @@ COMMANDS = {
     "run": ("uadx.cli.run", "Inspect images: verdicts, heat maps, results.jsonl."),
     "serve": ("uadx.cli.serve", "Inspect images over HTTP: PaddleX's API, uadx's own, Open Inference Protocol."),
     "train": ("uadx.cli.train", "Train a model bundle on good images."),
+    "import": ("uadx.cli.import_model", "Make a bundle of an STFPM model that anomalib taught."),
     "check": ("uadx.cli.check", "Find what is wrong with a folder of images before training on it."),
     "eval": ("uadx.cli.eval", "Measure a model on labelled images."),
     "recalibrate": ("uadx.cli.recalibrate", "Derive a model's threshold anew, for other pictures or for tiles."),
