@@ -1,7 +1,7 @@
 """anomalib's STFPM, restated: its weights' names, its checkpoint, and its computation in torch's own functions.
 
-Source: anomalib 2.7.0, src/anomalib/models/image/stfpm/{torch_model,anomaly_map}.py, pre_processing/pre_processor.py and
-models/components/base/anomalib_module.py; the trunk is timm's resnet18 up to layer3 with its batch norms as they are.
+Source: anomalib 2.7.0, src/anomalib: models/image/stfpm/{torch_model,anomaly_map}.py, pre_processing/pre_processor.py
+and models/components/base/anomalib_module.py; the trunk is timm's resnet18 up to layer3, its batch norms as they are.
 """
 
 from __future__ import annotations
@@ -98,7 +98,9 @@ def drawn(seed=0):
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.7, 1.3)
     teacher = model.model.teacher_model.state_dict()
-    near = {name: value * (1 + 0.1 * torch.rand_like(value)) if value.ndim else value for name, value in teacher.items()}
+    near = {
+        name: value * (1 + 0.1 * torch.rand_like(value)) if value.ndim else value for name, value in teacher.items()
+    }
     model.model.student_model.load_state_dict(near)
     return model.eval()
 

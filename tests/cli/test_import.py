@@ -104,7 +104,7 @@ def test_the_bundle_says_where_it_comes_from(uadx, bundle, file):
     assert "images that only anomalib knows, 100 epochs" in uadx("info", bundle).out
 
 
-@pytest.mark.parametrize("device", ["openvino:CPU", "onnxruntime:CPU", "torch:cpu"])
+@pytest.mark.parametrize("device", ["openvino:CPU", "onnxruntime:CPUExecutionProvider", "torch:cpu"])
 def test_level_maps_are_those_of_anomalib(device, model, bundle):
     from uadx.api import ModelArtifact
     from uadx.devices.compiling import Request
@@ -281,10 +281,14 @@ def test_the_way_round_works(uadx, model, good, tmp_path, monkeypatch):
     assert uadx("import", "weights.pt", "--data", good, "--output", "m", "--image-size", "64").code == 0
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("content", [b"", b"no file of torch's", b"\x80\x04."])
 def test_files_that_are_broken_are_refused(refused, content):
     assert "cannot be read as plain weights" in refused(content)
-    assert "cannot be read as an ONNX model" in refused(content or b"\xff", "model.onnx")
+
+
+def test_an_onnx_file_that_is_broken_is_refused(refused):
+    assert "cannot be read as an ONNX model" in refused(b"no file of ONNX's", "model.onnx")
 
 
 def test_files_of_other_kinds_and_missing_ones_are_refused(refused, uadx, good, tmp_path):

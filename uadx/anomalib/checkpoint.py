@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from uadx.anomalib.model import TAKEN, AnomalibModel, networks
 from uadx.anomalib.preprocessing import prepared_size
 from uadx.errors import BundleError
-from uadx.stfpm.weights import LEVELS, Weights
+from uadx.stfpm.weights import LEVELS
 from uadx.train.torch_file import load_plain
 
 _WEIGHTS_OF = {".ckpt": "['state_dict']"}  # an export of anomalib's is the whole module
@@ -28,19 +28,23 @@ def read_checkpoint(path: Path) -> AnomalibModel:
     content = load_plain(
         path,
         str(path),
-        "anomalib's exports, and checkpoints of older versions, hold code, which uadx never runs; if you trust the file, "
-        "save its weights alone where anomalib is installed, and import those: "
+        "anomalib's exports, and checkpoints of older versions, hold code, which uadx never runs; if you trust the "
+        "file, save its weights alone where anomalib is installed, and import those: "
         f"python -c \"import torch; torch.save(torch.load('{path.name}', weights_only=False){weights}, 'weights.pt')\"",
     )
-    match content:
-        case {"state_dict": Mapping() as state}:
-            return _checkpoint(content, *networks(_arrays(state), path), path)
-        case Mapping():
-            return AnomalibModel("weights", *networks(_arrays(content), path), size=None)
-    raise BundleError(f"{path} holds a {type(content).__name__} and no state dict", hint=TAKEN)
+    if not isinstance(content, Mapping):
+        raise BundleError(f"{path} holds a {type(content).__name__} and no state dict", hint=TAKEN)
+    state = content.get("state_dict")
+    if not isinstance(state, Mapping):
+        teacher, student = networks(_arrays(content), path)
+        return AnomalibModel("weights", teacher, student, None)
+    teacher, student = networks(_arrays(state), path)
+    size, epochs = _said(content, path)
+    return AnomalibModel("checkpoint", teacher, student, size, epochs)
 
 
-def _checkpoint(content: Mapping[str, Any], teacher: Weights, student: Weights, path: Path) -> AnomalibModel:
+def _said(content: Mapping[str, Any], path: Path) -> tuple[tuple[int, int] | None, int]:
+    """What a checkpoint says beside its weights: the images' size, and the epochs."""
     match content:
         case {"hyper_parameters": {"layers": [*layers]}} if set(layers) != set(LEVELS):
             raise BundleError(f"{path}: it compares {', '.join(map(str, layers))}", hint=TAKEN)
@@ -51,7 +55,7 @@ def _checkpoint(content: Mapping[str, Any], teacher: Weights, student: Weights, 
         case {"anomalib_components_enabled": {"pre_processor": False}}:
             size = prepared_size(None, path)
     epoch = content.get("epoch")
-    return AnomalibModel("checkpoint", teacher, student, size, epochs=epoch + 1 if isinstance(epoch, int) else 0)
+    return size, epoch + 1 if isinstance(epoch, int) else 0
 
 
 def _arrays(state: Mapping[Any, Any]) -> dict[str, NDArray[np.floating]]:

@@ -79,8 +79,8 @@ def import_model(
 
     size: height and width of the model's input where the file does not say; None: 256 x 256.
 
-    Raises UsageError for data that is no folder of good images or is what anomalib trained on, and for another size than
-    the file says; BundleError for a file that holds no such model; ParityError where the bundle does not repeat
+    Raises UsageError for data that is no folder of good images or is what anomalib trained on, and for another size
+    than the file says; BundleError for a file that holds no such model; ParityError where the bundle does not repeat
     anomalib's level maps; OutputError.
     """
     check_replaceable(output)

@@ -15,8 +15,8 @@ from uadx.stfpm.weights import TEACHER, Weights, convolutions
 
 State = Mapping[str, NDArray[np.floating]]
 TAKEN = (
-    "uadx takes anomalib's Stfpm as it is by default: resnet18, with layer1, layer2 and layer3; teach another product's "
-    "model anew: uadx train"
+    "uadx takes anomalib's Stfpm as it is by default: resnet18, with layer1, layer2 and layer3; in place of another "
+    "model, teach one anew: uadx train"
 )
 _ENTRY = re.compile(r"(?:.*\.)?(teacher|student)_model\.feature_extractor\.(.+)")
 _NORM = ("weight", "bias", "running_mean", "running_var")

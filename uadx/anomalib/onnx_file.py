@@ -38,11 +38,11 @@ def read_onnx(path: Path) -> AnomalibModel:
             hint="weights that are in a file of their own, such as model.onnx.data, must lie beside it",
         ) from error
     constants = _constants(graph)
-    found = [_network(graph, constants, which, path) for which in ("teacher", "student")]
+    teacher, student = (_network(graph, constants, which, path) for which in ("teacher", "student"))
     triples = [value.ravel() for value in constants.values() if value.size == 3]
     if not any(is_imagenet(mean, deviation) for mean in triples for deviation in triples):
         raise BundleError(f"{path}: it does not normalise pixels as for ImageNet", hint=TAKEN)
-    return AnomalibModel("ONNX file", *found, size=_size(graph))
+    return AnomalibModel("ONNX file", teacher, student, _size(graph))
 
 
 def _constants(graph: Any) -> Arrays:
@@ -56,9 +56,7 @@ def _constants(graph: Any) -> Arrays:
 def _network(graph: Any, constants: Arrays, which: str, path: Path) -> Weights:
     """One network's state dict, with batch norms that only add."""
     nodes = [
-        node
-        for node in graph.node
-        if node.op_type == "Conv" and f"{which}_model" in " ".join((node.name, *node.input))
+        node for node in graph.node if node.op_type == "Conv" and f"{which}_model" in " ".join((node.name, *node.input))
     ]
     expected = list(convolutions(TEACHER))
     if not nodes:

@@ -67,8 +67,8 @@ class Training(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     by: the program that taught it; where it is another than uadx, `images` is 0, and `epochs` where it does not say.
     fingerprint: sha256 over the sorted digests of all good images. held_out: those that only calibrate. taught: the
-    others, and where a model was taught on those that taught it before; empty in a bundle of an older uadx or of another
-    program.
+    others, and where a model was taught on those that taught it before; empty in a bundle of an older uadx, and where
+    another program taught it.
     """
 
     by: str = "uadx"
@@ -139,8 +139,8 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     base_levels: for each fusion the lowest and highest base level of their maps (see uadx.scoring.familiarity).
     most_windows: the most windows that one of them has, where images are cut into tiles. default_fpr: the false-alarm
     rate of the threshold used when none is asked for. metrics: figures measured on labelled images, where somebody
-    did. parent: sha256 of the bundle, or of the other program's file, that this one was made from. variants: the model in other forms. files: sha256 of
-    every other file.
+    did. parent: sha256 of the bundle, or of another program's file, that this one was made from. variants: the model
+    in other forms. files: sha256 of every other file.
     """
 
     schema: int

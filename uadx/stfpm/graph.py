@@ -2,7 +2,7 @@
 
 Built node by node instead of traced, so that it is the same file whatever torch is installed and every vendor
 compiler takes it: one opset entry, no shape arithmetic, batch norms folded, `x / sqrt(sum(x^2) + eps)` with an eps
-that survives float16 (1e-4). Weights that are float16 numbers are stored as such and cast once when the model is loaded.
+that survives float16 (1e-4). Weights that float16 can hold are stored in it and cast once when the model is loaded.
 """
 
 from __future__ import annotations

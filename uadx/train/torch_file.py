@@ -17,7 +17,7 @@ def load_plain(path: Path, what: str, hint: str) -> object:
 
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError) as error:
+    except Exception as error:  # a broken file makes its reader stumble anywhere: IndexError, KeyError, ...
         raise BundleError(f"{what} cannot be read as plain weights", cause_text=_words(error), hint=hint) from error
 
 
@@ -25,4 +25,4 @@ def _words(error: Exception) -> str:
     """torch's own, but where it advises to run whatever code the file holds."""
     if isinstance(error, pickle.UnpicklingError):
         return "UnpicklingError: torch reads nothing but tensors from it, and there is something else"
-    return str(error)
+    return f"{type(error).__name__}: {error}"
