@@ -46,7 +46,7 @@ def read_checkpoint(path: Path) -> AnomalibModel:
 def _said(content: Mapping[str, Any], path: Path) -> tuple[tuple[int, int] | None, int]:
     """What a checkpoint says beside its weights: the images' size, and the epochs."""
     match content:
-        case {"hyper_parameters": {"layers": [*layers]}} if set(layers) != set(LEVELS):
+        case {"hyper_parameters": {"layers": [*layers]}} if sorted(map(str, layers)) != sorted(LEVELS):
             raise BundleError(f"{path}: it compares {', '.join(map(str, layers))}", hint=TAKEN)
     size = None
     match content:

@@ -61,9 +61,11 @@ class _LazyGroup(click.Group):
             raise _ReaderGoneError from None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        # PaddleX has no sub-commands: `paddlex --pipeline anomaly_detection --input x` is `uadx run ...`
+        # PaddleX has no sub-commands: `paddlex --pipeline anomaly_detection --input x` is `uadx run ...`, and with
+        # --serve anywhere in it `uadx serve ...`
         if args and args[0].startswith("--") and args[0] not in {"--help", "--version"}:
-            args = ["run", *args]
+            command = "serve" if "--serve" in args else "run"
+            args = [command, *(arg for arg in args if arg != "--serve")]
         return super().parse_args(ctx, args)
 
     def resolve_command(
