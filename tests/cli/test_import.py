@@ -311,9 +311,10 @@ def test_an_imported_model_is_recalibrated_but_not_taught_on(uadx, bundle, good,
     run = uadx("recalibrate", "--model", bundle, "--data", tmp_path / "new", "--output", tmp_path / "again")
     assert run.code == 0, run.err
     assert open_bundle(tmp_path / "again").manifest.parent == open_bundle(bundle).sha256
-    run = uadx("train", "--from", bundle, "--data", product / "test" / "good", "--output", tmp_path / "on")
-    assert run.code != 0
-    assert "Traceback" not in run.err
+    run = uadx("train", "--from", bundle, "--data", good, "--output", tmp_path / "on")
+    assert run.code == 2
+    assert "was taught by anomalib, and its student is of another kind than uadx teaches" in run.err
+    assert not list(tmp_path.glob("on*"))
 
 
 def test_nothing_is_written_over(uadx, file, good, tmp_path):

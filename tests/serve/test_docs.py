@@ -41,7 +41,9 @@ def test_the_python_lines_of_the_page_run(server, good_image, tmp_path, monkeypa
 
 def test_the_fields_that_the_page_for_paddlex_names_are_there(server, product):
     text = PAGE.with_name("paddlex.md").read_text("utf-8").partition("## HTTP")[2].partition("\n## ")[0]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if "`" in line[:3]]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| `")
+    ]
     fields = {
         place: {name for cell, where, _ in rows if where == place for name in re.findall(r"`(\w+)`", cell)}
         for place in ("request", "answer", "result")
