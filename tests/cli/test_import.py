@@ -251,6 +251,9 @@ def test_images_that_were_prepared_otherwise_are_refused(refused, model):
     bare["anomalib_components_enabled"] = {"pre_processor": False}
     del bare["anomalib_pre_processor_config"]
     assert "its images were not resized" in refused(bare)
+    older = {**bare, "hyper_parameters": {"pre_processor": False}}
+    del older["anomalib_components_enabled"]
+    assert "its images were not resized" in refused(older)
 
 
 def test_a_size_that_contradicts_the_file_is_refused(refused, model):

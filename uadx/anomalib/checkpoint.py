@@ -28,8 +28,8 @@ def read_checkpoint(path: Path) -> AnomalibModel:
     content = load_plain(
         path,
         str(path),
-        "anomalib's exports, and checkpoints of older versions, hold code, which uadx never runs; if you trust the "
-        "file, save its weights alone where anomalib is installed, and import those: "
+        "anomalib's exports for torch, and old checkpoints of models with parts of their own, hold code, which uadx "
+        "never runs; if you trust the file, save its weights alone where anomalib is installed, and import those: "
         f"python -c \"import torch; torch.save(torch.load('{path.name}', weights_only=False){weights}, 'weights.pt')\"",
     )
     if not isinstance(content, Mapping):
@@ -52,8 +52,8 @@ def _said(content: Mapping[str, Any], path: Path) -> tuple[tuple[int, int] | Non
     match content:
         case {"anomalib_pre_processor_config": {"transform": specification}}:
             size = prepared_size(specification, path)
-        case {"anomalib_components_enabled": {"pre_processor": False}}:
-            size = prepared_size(None, path)
+        case {"anomalib_components_enabled": {"pre_processor": False}} | {"hyper_parameters": {"pre_processor": False}}:
+            size = prepared_size(None, path)  # the second is how it was said before 2.7
     epoch = content.get("epoch")
     return size, epoch + 1 if isinstance(epoch, int) else 0
 
