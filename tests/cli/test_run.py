@@ -157,7 +157,10 @@ def test_no_recursive_stays_in_the_directory(uadx, parts, tmp_path):
     [
         (("--input", "nowhere"), "nowhere does not exist"),
         ((), "no --input is given"),
-        (("--input", ".", "--format", "jsonl,gif"), "'gif' is none of jsonl, csv, parquet, json, overlay, heatmap, mask, html"),
+        (
+            ("--input", ".", "--format", "jsonl,gif"),
+            "'gif' is none of jsonl, csv, parquet, json, overlay, heatmap, mask, html",
+        ),
         (("--input", ".", "--batch-size", "0"), "0 is not in the range"),
         (("--input", ".", "--batch-size", "99999999"), "99999999 is not in the range 1<=x<=1024"),
         (("--input", ".", "--pipeline", "ocr"), "there is no pipeline 'ocr'"),

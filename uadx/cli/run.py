@@ -153,7 +153,7 @@ def command(
         from uadx.cli.config import write_template
 
         named = click.get_current_context().get_parameter_source("output") is ParameterSource.COMMANDLINE
-        write_template(get_config, config_save_path or (output if named else Path()))
+        write_template(get_config, config_save_path or Path(output if named else "."))
         return 0
     if len(inputs) > 1:
         raise UsageError(
