@@ -378,3 +378,11 @@ def test_a_checkpoint_of_anomalib_itself_gives_its_own_maps(uadx, product, good,
     from uadx.scoring.fusion import fuse_product
 
     np.testing.assert_allclose(fuse_product(golden.maps, 256, 256), expected, rtol=1e-4, atol=1e-7)
+
+
+def test_without_torch_importing_says_which_extra_is_missing(uadx, file, good, tmp_path, monkeypatch):
+    monkeypatch.setattr("uadx.cli.packages.find_spec", lambda module: None)
+    run = uadx("import", file, "--data", good, "--output", tmp_path / "m")
+    assert run.code == 4
+    assert "importing needs the package torch" in run.err
+    assert "pip install 'uadx[torch]'" in run.err
