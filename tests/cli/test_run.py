@@ -206,6 +206,12 @@ def test_paddlex_spelling_without_a_subcommand(uadx, parts, tmp_path, monkeypatc
     config = uadx("--get_pipeline_config", "anomaly_detection", "--config_save_path", tmp_path / "c")
     assert config.code == 0
     assert (tmp_path / "c" / "anomaly_detection.yaml").is_file()
+    assert uadx("--get_pipeline_config", "anomaly_detection", "--save_path", tmp_path / "d").code == 0
+    assert (tmp_path / "d" / "anomaly_detection.yaml").is_file()
+    monkeypatch.chdir(tmp_path)
+    assert uadx("--get_pipeline_config", "anomaly_detection").code == 0
+    assert (tmp_path / "anomaly_detection.yaml").is_file()
+    assert not (tmp_path / "output").exists()
 
 
 def test_a_configuration_file_is_used_and_an_explicit_option_beats_it(uadx, parts, tmp_path):

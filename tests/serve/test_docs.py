@@ -1,7 +1,8 @@
-"""What docs/serve.md shows is run against a server."""
+"""What docs/serve.md shows is run against a server, and the fields that docs/paddlex.md names are looked for."""
 
 from __future__ import annotations
 
+import base64
 import re
 import shlex
 import shutil
@@ -9,6 +10,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from serve.conftest import serving
+
+from uadx.pipeline.config import PipelineConfig
 
 PAGE = Path(__file__).parents[2] / "docs" / "serve.md"
 
@@ -33,3 +37,33 @@ def test_the_python_lines_of_the_page_run(server, good_image, tmp_path, monkeypa
     (code,) = blocks("py")
     exec(compile(code.replace("http://127.0.0.1:8080", str(server.base_url)), PAGE.name, "exec"), {})
     assert capsys.readouterr().out.split()[1] == "OK"
+
+
+def test_the_fields_that_the_page_for_paddlex_names_are_there(server, product):
+    text = PAGE.with_name("paddlex.md").read_text("utf-8").partition("## HTTP")[2].partition("\n## ")[0]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| `")
+    ]
+    fields = {
+        place: {name for cell, where, _ in rows if where == place for name in re.findall(r"`(\w+)`", cell)}
+        for place in ("request", "answer", "result")
+    }
+    image = base64.b64encode((product / "test" / "hole" / "000.png").read_bytes()).decode()
+    sent = {"image": image, "visualize": True, "labelMap": True, "threshold": 0.5}
+    assert fields["request"] == {*sent, "fpr"}
+    answer = server.post("/image-anomaly-detection", json=sent).json()
+    assert fields["answer"] == answer.keys() - {"result"}
+    assert fields["result"] == answer["result"].keys()
+    assert len(answer["result"]["labelMap"]) == 65536
+    broken = server.post("/anomaly-detection", json={"image": ""})
+    assert fields["answer"] == broken.json().keys()
+    assert server.get("/health").json().keys() == fields["answer"]
+    without = server.post("/anomaly-detection", json={"image": image, "fpr": 0.4, "visualize": False})
+    assert fields["result"] - without.json()["result"].keys() == {"image"}
+
+
+def test_the_picture_is_left_out_where_the_file_says_so_and_the_request_does_not(good_image):
+    body = {"image": base64.b64encode(good_image.read_bytes()).decode()}
+    with serving(PipelineConfig(device="openvino:CPU"), visualize=False) as server:
+        assert "image" not in server.post("/anomaly-detection", json=body).json()["result"]
+        assert "image" in server.post("/anomaly-detection", json={**body, "visualize": True}).json()["result"]

@@ -131,6 +131,33 @@ def test_weights_are_stored_in_float16_and_found_again_by_name(model, networks):
         np.testing.assert_array_equal(student[name], value)
 
 
+def test_weights_that_float16_cannot_hold_are_stored_in_float32(networks):
+    from uadx.stfpm.graph import build, network_weights
+
+    teacher, student = (dict(network) for network in networks)
+    exact = teacher["layer1.0.conv1.weight"] * np.float32(1.0001)
+    large = np.full(64, 1e6, np.float32)
+    teacher |= {"layer1.0.conv1.weight": exact, "layer1.0.conv1.bias": large}
+    found = network_weights(build(teacher, student, NONE, *SIZE), "teacher")
+    np.testing.assert_array_equal(found["layer1.0.conv1.weight"], exact)
+    np.testing.assert_array_equal(found["layer1.0.conv1.bias"], large)
+    assert found["layer1.0.conv2.weight"].dtype == np.float16
+
+
+@pytest.mark.parametrize("run", [run_onnxruntime, run_openvino])
+def test_a_student_that_is_the_teachers_twin_begins_with_a_first_convolution_of_its_own(run, networks, images):
+    from uadx.stfpm.graph import build
+
+    twin = random_network(weights.TEACHER, 5)
+    expected = reference.level_maps(images, networks[0], twin, NONE)
+    other = reference.level_maps(images, networks[0], {**twin, "conv1.weight": twin["conv1.weight"][::-1]}, NONE)
+    for level, value in run(build(networks[0], twin, NONE, *SIZE), images).items():
+        np.testing.assert_allclose(value, expected[level], atol=2e-5)
+        assert np.abs(other[level] - value).max() > 0.01
+    for level in reference.level_maps(images, networks[0], networks[0], NONE).values():
+        assert level.max() < 1e-12  # of its own teacher there is nothing left
+
+
 def test_the_same_weights_give_the_same_file(networks, difficulties, model):
     from uadx.stfpm.graph import build
 

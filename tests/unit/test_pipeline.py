@@ -259,3 +259,16 @@ def test_an_argument_of_another_type_is_a_usage_error(arguments):
 def test_settings_may_come_out_of_numpy():
     with create_pipeline(threshold=np.float32(2.5), batch_size=np.int64(3)) as pipeline:
         assert next(iter(pipeline.predict(np.zeros((32, 32, 3), np.uint8))))["threshold"] == 2.5
+
+
+def test_the_content_of_a_file_configures_it_too_in_any_of_its_shapes(good_image):
+    paddlex = {"pipeline_name": "anomaly_detection", "SubModules": {"AnomalyDetection": {"batch_size": 3}}}
+    for config in ({"Pipeline": {"batch_size": 3}}, paddlex):
+        with create_pipeline(config=config, device="cpu", workers=2, use_hpip=False) as pipeline:
+            assert (pipeline.config.batch_size, pipeline.config.workers) == (3, 2)
+            assert only(pipeline.predict(good_image))["error"] is None
+    with pytest.raises(ConfigError, match=r"config: not a valid configuration") as wrong:
+        create_pipeline(config={"SubModules": {"AnomalyDetection": {"model_name": "PatchCore"}}})
+    assert "model_name" in wrong.value.cause_text
+    with pytest.raises(UsageError, match="use_hpip is another name for enable_hpi"):
+        create_pipeline(enable_hpi=False, use_hpip=True)

@@ -25,6 +25,7 @@ UNSEALED = "0" * 64
 """What stands in place of the seal where the seal is computed."""
 
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
 Deviation = Annotated[float, Meta(gt=0)]
 Multiple16 = Annotated[int, Meta(ge=32, le=4096, multiple_of=16)]
@@ -64,16 +65,19 @@ class Teacher(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Training(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the student was taught from. Images are known by the first 16 hex digits of their file's sha256.
 
+    by: the program that taught it; where it is another than uadx, `images` is 0, and `epochs` where it does not say.
     fingerprint: sha256 over the sorted digests of all good images. held_out: those that only calibrate. taught: the
-    others, and where a model was taught on those that taught it before; empty in a bundle of an older uadx.
+    others, and where a model was taught on those that taught it before; empty in a bundle of an older uadx, and where
+    another program taught it.
     """
 
-    images: Positive
+    by: str = "uadx"
+    images: Count
     held_out: tuple[Annotated[str, Meta(pattern="^[0-9a-f]{16}$")], ...]
     taught: tuple[Annotated[str, Meta(pattern="^[0-9a-f]{16}$")], ...] = ()
     fingerprint: Sha256
     seed: int
-    epochs: Positive
+    epochs: Count
     skipped: int = 0
     duplicates: int = 0
 
@@ -135,8 +139,8 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     base_levels: for each fusion the lowest and highest base level of their maps (see uadx.scoring.familiarity).
     most_windows: the most windows that one of them has, where images are cut into tiles. default_fpr: the false-alarm
     rate of the threshold used when none is asked for. metrics: figures measured on labelled images, where somebody
-    did. parent: sha256 of the bundle that this one was made from. variants: the model in other forms. files: sha256 of
-    every other file.
+    did. parent: sha256 of the bundle, or of another program's file, that this one was made from. variants: the model
+    in other forms. files: sha256 of every other file.
     """
 
     schema: int

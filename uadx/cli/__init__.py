@@ -17,6 +17,7 @@ COMMANDS = {
     "run": ("uadx.cli.run", "Inspect images: verdicts, heat maps, results.jsonl."),
     "serve": ("uadx.cli.serve", "Inspect images over HTTP: PaddleX's API, uadx's own, Open Inference Protocol."),
     "train": ("uadx.cli.train", "Train a model bundle on good images."),
+    "import": ("uadx.cli.import_model", "Make a bundle of an STFPM model that anomalib taught."),
     "check": ("uadx.cli.check", "Find what is wrong with a folder of images before training on it."),
     "eval": ("uadx.cli.eval", "Measure a model on labelled images."),
     "recalibrate": ("uadx.cli.recalibrate", "Derive a model's threshold anew, for other pictures or for tiles."),
@@ -60,9 +61,11 @@ class _LazyGroup(click.Group):
             raise _ReaderGoneError from None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        # PaddleX has no sub-commands: `paddlex --pipeline anomaly_detection --input x` is `uadx run ...`
+        # PaddleX has no sub-commands: `paddlex --pipeline anomaly_detection --input x` is `uadx run ...`, and with
+        # --serve anywhere in it `uadx serve ...`
         if args and args[0].startswith("--") and args[0] not in {"--help", "--version"}:
-            args = ["run", *args]
+            command = "serve" if "--serve" in args else "run"
+            args = [command, *(arg for arg in args if arg != "--serve")]
         return super().parse_args(ctx, args)
 
     def resolve_command(

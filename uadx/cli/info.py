@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from uadx.bundle.manifest import Training
 
 
 @click.command()
@@ -41,7 +45,7 @@ def command(model: str, as_json: bool) -> None:
         ("input", f"{manifest.input.height} x {manifest.input.width} {manifest.input.color}, {manifest.input.fit}"),
         ("inspects", "whole images" if manifest.input.tiling is None else str(manifest.input.tiling)),
         ("teacher", manifest.teacher.id),
-        ("trained on", f"{training.images} good images, {training.epochs} epochs, seed {training.seed}"),
+        ("trained on", _taught(training)),
         ("calibrated on", f"{len(training.held_out)} held-out good images"),
         ("trust in levels", ", ".join(f"{name} {scale.weight:g}" for name, scale in manifest.scoring.levels.items())),
         ("false-alarm rate", f"{manifest.default_fpr:.4g} at the default threshold"),
@@ -57,3 +61,10 @@ def command(model: str, as_json: bool) -> None:
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         click.echo(f"{name:<{width}}  {value}")
+
+
+def _taught(training: Training) -> str:
+    if training.by == "uadx":
+        return f"{training.images} good images, {training.epochs} epochs, seed {training.seed}"
+    epochs = f", {training.epochs} epochs" if training.epochs else ""
+    return f"images that only {training.by} knows{epochs}"

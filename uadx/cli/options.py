@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import click
 
+from uadx.errors import UsageError
 from uadx.limits import LARGEST_BATCH
 
 
@@ -65,3 +67,15 @@ fpr = click.option(
     type=Within(0, 1, min_open=True, max_open=True),
     help="Share of good images that may be called NG, such as 0.01.",
 )
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """Height and width of --image-size N|HxW. Raises UsageError for what no network can take."""
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
+    height, width = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if not all(32 <= side <= 4096 and side % 16 == 0 for side in (height, width)):
+        raise UsageError(
+            f"--image-size {text!r} is no size that the network can take",
+            hint="multiples of 16 from 32 to 4096: 256, or height x width such as 256x512",
+        )
+    return height, width

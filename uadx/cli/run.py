@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from uadx.cli import options
 from uadx.cli.progress import shown_progress, shown_warnings
@@ -151,7 +152,8 @@ def command(
     if get_config is not None:  # PaddleX's spelling of `uadx config`
         from uadx.cli.config import write_template
 
-        write_template(get_config, config_save_path or Path())
+        named = click.get_current_context().get_parameter_source("output") is ParameterSource.COMMANDLINE
+        write_template(get_config, config_save_path or Path(output if named else "."))
         return 0
     if len(inputs) > 1:
         raise UsageError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -84,7 +85,13 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 @options.precision
 @options.tile
 @options.overlap
-@click.option("--hpi/--no-hpi", "enable_hpi", default=None, help="Run what uadx tune measures to be fastest here.")
+@click.option(
+    "--hpi/--no-hpi",
+    "--use_hpip",
+    "enable_hpi",
+    default=None,
+    help="Run what uadx tune measures to be fastest here.",
+)
 @click.option("--workers", type=click.IntRange(1), help="Threads that decode and score. Default: one per core.")
 @options.fallback
 @options.devices_file
@@ -205,7 +212,9 @@ def _serve(
     from uadx.serve.metrics import Metrics
     from uadx.serve.service import Service
 
-    config = find_config(pipeline or NAME).Pipeline.override(**given)
+    file = find_config(pipeline or NAME)
+    config = file.Pipeline.override(**given)
+    serving = replace(serving, visualize=file.Serving.visualize)
     prepare_opencv()
     log_to_stderr(log_format)
     with warnings_logged(), bound(host, port) as taken:

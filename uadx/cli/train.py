@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
 from uadx.cli import options
-from uadx.errors import EXIT_INPUTS_FAILED, UnavailableError, UsageError
+from uadx.cli.packages import require_torch
+from uadx.errors import EXIT_INPUTS_FAILED, UsageError
 
 
 class Regex(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic since click 8.4
@@ -91,7 +90,7 @@ def command(
     if start is not None:
         _refuse_beside_from({"--teacher": teacher != "default", "--image-size": image_size, "--tile": tile,
                              "--overlap": overlap})  # fmt: skip
-    size = None if image_size is None else _size(image_size)
+    size = None if image_size is None else options.image_size(image_size)
     tiling = chosen_tiling(tile, overlap)
     if each:
         given = {
@@ -100,7 +99,7 @@ def command(
         }  # fmt: skip
         return _each(data, output, device, given, quiet)
     good_folder(data)  # a mistake in an argument is worth knowing before gigabytes are installed
-    _check_packages()
+    require_torch("training")
     from uadx.bundle.reader import open_bundle
     from uadx.cli.progress import shown_warnings
     from uadx.cli.training_progress import TerminalProgress
@@ -131,7 +130,7 @@ def _each(data: Path, output: Path, device: str, given: Mapping[str, object], qu
     from uadx.train.each import find_products
 
     products = find_products(data, output)
-    _check_packages()
+    require_torch("training")
     from uadx.cli.products_table import products_table
     from uadx.cli.progress import shown_progress
     from uadx.train.build import torch_device
@@ -173,23 +172,3 @@ def _refuse_beside_from(given: Mapping[str, object]) -> None:
             raise UsageError(
                 f"{option} cannot be given beside --from", hint="the model keeps its teacher, size and tiles"
             )
-
-
-def _check_packages() -> None:
-    for module in ("torch", "onnx", "safetensors"):
-        if find_spec(module) is None:
-            raise UnavailableError(
-                f"training needs the package {module}, which is not installed",
-                hint="python -m pip install 'uadx[torch]'",
-            )
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
-    height, width = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
-    if not all(32 <= side <= 4096 and side % 16 == 0 for side in (height, width)):
-        raise UsageError(
-            f"--image-size {text!r} is no size that the network can take",
-            hint="multiples of 16 from 32 to 4096: 256, or height x width such as 256x512",
-        )
-    return height, width

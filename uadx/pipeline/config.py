@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -14,6 +15,7 @@ from uadx.api import Hint, Precision
 from uadx.errors import ConfigError
 from uadx.images.framing import Overlap, TileSize, Tiling, chosen_tiling
 from uadx.limits import LARGEST_BATCH
+from uadx.pipeline.paddlex_config import PaddleXFile
 from uadx.scoring.fusion import Fusion
 from uadx.yaml_file import read_yaml
 
@@ -97,11 +99,18 @@ class PipelineConfig(Struct, frozen=True, forbid_unknown_fields=True):
         return _convert({**msgspec.to_builtins(self), **given}, PipelineConfig, "the pipeline's settings")
 
 
+class Serving(Struct, frozen=True, forbid_unknown_fields=True):
+    """What `uadx serve` answers in PaddleX's API. visualize: whether with a picture, where the request does not say."""
+
+    visualize: bool = True
+
+
 class ConfigFile(Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
     Global: Global = Global()
     Pipeline: PipelineConfig = PipelineConfig()
+    Serving: Serving = Serving()
 
 
 TEMPLATE = """\
@@ -130,6 +139,9 @@ Pipeline:
   devices_file: null  # a devices.yaml; null: UADX_DEVICES, else the user's, else the shipped one
   max_pixels: 200000000
   url_timeout: 10.0   # seconds for one URL, all in all
+
+Serving:
+  visualize: true     # false: no picture in PaddleX's answers of `uadx serve` but where the request asks for it
 """
 
 T = TypeVar("T")
@@ -137,8 +149,14 @@ T = TypeVar("T")
 
 def load_config(path: Path) -> ConfigFile:
     """Read a configuration file. Raises ConfigError that names the file and the field."""
-    content = read_yaml(path, "pipeline", f"write one: uadx config {NAME} --save-path DIR")
-    return _convert({} if content is None else content, ConfigFile, str(path))
+    return config_of(read_yaml(path, "pipeline", f"write one: uadx config {NAME} --save-path DIR"), str(path))
+
+
+def config_of(content: object, where: str) -> ConfigFile:
+    """What a configuration file says, or one of PaddleX 3. where: for errors. Raises ConfigError."""
+    if isinstance(content, Mapping) and "SubModules" in content:
+        content = _convert(content, PaddleXFile, where).said_by_uadx()
+    return _convert({} if content is None else content, ConfigFile, where)
 
 
 def _convert(content: object, kind: type[T], where: str) -> T:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import closing
 from functools import partial
@@ -20,7 +20,7 @@ from uadx.images.live import Live
 from uadx.images.source import Source
 from uadx.images.sources import expand
 from uadx.images.video import may_have_frames, read_video
-from uadx.pipeline.config import NAME, ConfigFile, PipelineConfig, load_config
+from uadx.pipeline.config import NAME, ConfigFile, PipelineConfig, config_of, load_config
 from uadx.pipeline.inspector import Inspector
 from uadx.result import Result
 
@@ -165,13 +165,16 @@ def create_pipeline(
     device: str | None = None,
     model: str | os.PathLike[str] | None = None,
     enable_hpi: bool | None = None,
+    use_hpip: bool | None = None,
+    config: Mapping[str, object] | None = None,
     **settings: object,
 ) -> Pipeline:
     """Open the anomaly-detection pipeline: "anomaly_detection", or a configuration file (see `uadx config`).
 
     device: a device string such as "cpu", "gpu:0", "openvino:CPU". model: a bundle; default: the demo product's.
     enable_hpi: run the backend, precision and batch size that are fastest here, as `uadx tune` measures them; device
-    and settings say among which. Measured once a machine, for half a minute, and remembered.
+    and settings say among which. Measured once a machine, for half a minute, and remembered. use_hpip: PaddleX's name
+    for it. config: the content of a configuration file, in place of `pipeline`.
     settings: any key of the file's `Pipeline`, such as threshold=..., fpr=..., batch_size=..., workers=....
     Explicit arguments beat the file. Raises UsageError, BundleError, UnavailableError, CompileError, PlacementError.
     """
@@ -182,9 +185,12 @@ def create_pipeline(
         )
     if not isinstance(model, (str, os.PathLike, type(None))):
         raise UsageError(f"model is {model!r}, not a path", hint="a bundle that `uadx train` wrote: model='my_model'")
+    if enable_hpi is not None and use_hpip is not None:
+        raise UsageError("use_hpip is another name for enable_hpi", hint="give one of them")
     model = None if model is None else os.fspath(model)
-    config = find_config(pipeline).Pipeline.override(device=device, model=model, enable_hpi=enable_hpi, **settings)
-    return Pipeline(config)
+    hpi = use_hpip if enable_hpi is None else enable_hpi
+    file = find_config(pipeline) if config is None else config_of(config, "config")
+    return Pipeline(file.Pipeline.override(device=device, model=model, enable_hpi=hpi, **settings))
 
 
 def find_config(pipeline: str | os.PathLike[str]) -> ConfigFile:

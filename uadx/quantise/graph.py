@@ -21,7 +21,7 @@ from onnx import TensorProto, numpy_helper
 from uadx.errors import UnavailableError
 from uadx.telemetry import unreported
 
-FLOAT = [".*/.*", "level[123]", r"teacher\.conv1"]
+FLOAT = [".*/.*", "level[123]", r"(teacher|student)\.conv1"]
 """Names of the nodes that stay float32 (see uadx.stfpm.graph): all but the networks' own have a slash."""
 
 

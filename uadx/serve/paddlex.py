@@ -25,7 +25,7 @@ from uadx.serve.service import Service
 
 
 class Asked(msgspec.Struct):
-    """image: base64, or a URL where the server allows its host. visualize: false leaves the picture out. labelMap:
+    """image: base64, or a URL where the server allows its host. visualize: whether with a picture. labelMap:
     false leaves the 65,536 numbers out, as the query's `labelMap=false` does. Other fields are ignored, as there, but
     for what is nearly one of these."""
 
@@ -63,8 +63,9 @@ class PaddleX:
         (source,) = await service.sources(request, [asked.image])
         result = await service.inspect_one(request, source, wanted)
         with_map = next(given for given in (asked.labelMap, in_query, service.settings.label_map) if given is not None)
+        drawn = service.settings.visualize if asked.visualize is None else asked.visualize
         size = service.engine.pipeline.bundle.manifest.input
-        draw = partial(_answer, result, asked.visualize is not False, with_map, (size.height, size.width))
+        draw = partial(_answer, result, drawn, with_map, (size.height, size.width))
         answer = {"logId": request_id(request), "errorCode": 0, "errorMsg": "Success"}
         return json_answer(answer | {"result": await service.draw(draw)})
 

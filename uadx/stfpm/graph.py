@@ -2,7 +2,7 @@
 
 Built node by node instead of traced, so that it is the same file whatever torch is installed and every vendor
 compiler takes it: one opset entry, no shape arithmetic, batch norms folded, `x / sqrt(sum(x^2) + eps)` with an eps
-that survives float16 (1e-4). The networks' weights are stored as float16 and cast once when the model is loaded.
+that survives float16 (1e-4). Weights that float16 can hold are stored in it and cast once when the model is loaded.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from uadx.stfpm.difficulty import Difficulty
 from uadx.stfpm.reference import IMAGENET_MEAN, IMAGENET_STD, NORM_EPS
-from uadx.stfpm.weights import LEVELS, STEM, STUDENT, TEACHER, Conv, Level
+from uadx.stfpm.weights import LEVELS, STEM, TEACHER, Conv, Level, levels_of, stored
 
 OPSET = 17
 IR_VERSION = 8  # what ONNX Runtime 1.17 and OpenVINO 2024 still read
@@ -41,29 +41,27 @@ class _Graph:
 
     def conv(self, x: str, conv: Conv, network: str, weights: Mapping[str, NDArray[np.floating]]) -> str:
         name = f"{network}.{conv.name}"
-        parameters = [
-            self.node(
-                "Cast",
-                [self.constant(f"{name}.{part}", weights[f"{conv.name}.{part}"].astype(np.float16))],
-                f"{name}.{part}/f32",
-                to=TensorProto.FLOAT,
-            )
-            for part in ("weight", "bias")
-        ]
         pad = conv.kernel // 2
         return self.node(
             "Conv",
-            [x, *parameters],
+            [x, *(self.parameter(f"{name}.{part}", weights[f"{conv.name}.{part}"]) for part in ("weight", "bias"))],
             name,
             kernel_shape=[conv.kernel] * 2,
             strides=[conv.stride] * 2,
             pads=[pad] * 4,
         )
 
-    def stem(self, x: str, weights: Mapping[str, NDArray[np.floating]]) -> str:
-        """The teacher's first convolution, pooled: what both networks go on with."""
-        x = self.node("Relu", [self.conv(x, STEM, "teacher", weights)], "teacher.relu")
-        return self.node("MaxPool", [x], "teacher.maxpool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    def parameter(self, name: str, value: NDArray[np.floating]) -> str:
+        weight = stored(value)
+        self.constant(name, weight)
+        if weight.dtype == np.float32:
+            return name
+        return self.node("Cast", [name], f"{name}/f32", to=TensorProto.FLOAT)
+
+    def stem(self, x: str, name: str, weights: Mapping[str, NDArray[np.floating]]) -> str:
+        """A first convolution, pooled: what a network goes on with."""
+        x = self.node("Relu", [self.conv(x, STEM, name, weights)], f"{name}.relu")
+        return self.node("MaxPool", [x], f"{name}.maxpool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
 
     def network(
         self, x: str, name: str, levels: tuple[Level, ...], weights: Mapping[str, NDArray[np.floating]]
@@ -123,9 +121,11 @@ def build(
     scale = graph.constant("pixel_scale", (1 / (IMAGENET_STD * 255)).astype(np.float32))
     normalised = graph.node("Mul", [graph.node("Sub", [pixels, mean], "pixels/centred"), scale], "pixels/normalised")
     nchw = graph.node("Transpose", [normalised], "pixels/nchw", perm=[0, 3, 1, 2])
-    first = graph.stem(nchw, teacher)
+    levels = levels_of(student)
+    first = graph.stem(nchw, "teacher", teacher)
+    own = graph.stem(nchw, "student", student) if levels is TEACHER else first
     of_teacher = graph.network(first, "teacher", TEACHER, teacher)
-    of_student = graph.network(first, "student", STUDENT, student)
+    of_student = graph.network(own, "student", levels, student)
     outputs = []
     for number, (level, difficulty) in enumerate(zip(LEVELS, difficulties, strict=True), 1):
         graph.level(of_teacher[level], of_student[level], difficulty, f"level{number}")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uadx.stfpm.difficulty import Difficulty
-from uadx.stfpm.weights import STEM, STUDENT, TEACHER, Conv, Level
+from uadx.stfpm.weights import STEM, TEACHER, Conv, Level, levels_of
 
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])
 IMAGENET_STD = np.array([0.229, 0.224, 0.225])
@@ -42,8 +42,10 @@ def level_maps(
 ) -> dict[str, F64]:
     """`level1` to `level3` of uint8 RGB images [N, H, W, 3], the two folded networks and the levels' difficulties:
     the exported graph in float64."""
+    levels = levels_of(student)
     first = stem(images, teacher)
-    of_teacher, of_student = features(first, TEACHER, teacher), features(first, STUDENT, student)
+    own = stem(images, student) if levels is TEACHER else first
+    of_teacher, of_student = features(first, TEACHER, teacher), features(own, levels, student)
     maps = {}
     for n, (t, s, difficulty) in enumerate(zip(of_teacher, of_student, difficulties, strict=True), 1):
         difficult = np.einsum("nchw,c->nhw", unit(t), difficulty.weight.astype(np.float64)) - difficulty.offset
@@ -51,10 +53,10 @@ def level_maps(
     return maps
 
 
-def stem(images: NDArray[np.uint8], teacher: Mapping[str, NDArray[np.floating]]) -> F64:
-    """What both networks go on with, of uint8 RGB images [N, H, W, 3]: [N, 64, H/4, W/4]."""
+def stem(images: NDArray[np.uint8], weights: Mapping[str, NDArray[np.floating]]) -> F64:
+    """What a network goes on with, of uint8 RGB images [N, H, W, 3]: [N, 64, H/4, W/4]."""
     pixels = (images.astype(np.float64) / 255 - IMAGENET_MEAN) / IMAGENET_STD
-    return max_pool(relu(_conv(pixels.transpose(0, 3, 1, 2), STEM, teacher)))
+    return max_pool(relu(_conv(pixels.transpose(0, 3, 1, 2), STEM, weights)))
 
 
 def features(x: F64, network: tuple[Level, ...], weights: Mapping[str, NDArray[np.floating]]) -> list[F64]:

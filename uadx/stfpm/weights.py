@@ -3,8 +3,10 @@
 The teacher is the ResNet-18 trunk, conv1 to layer3, with torchvision's parameter names, so that any ResNet-18 state
 dict is a teacher. The student is smaller: it begins behind the teacher's own first convolution, its blocks have half
 the teacher's channels, and a 1x1 convolution, its *head*, brings each level to the teacher's. It finds as much for a
-quarter of the work (docs/accuracy.md). In a *folded* network each batch norm is merged into the convolution before it;
-only folded weights travel in a bundle (vendor compilers like it, and the graph has no other home for them).
+quarter of the work (docs/accuracy.md). A student that was taught elsewhere may be the teacher's *twin*, as in the
+paper: of the same shapes, from its own first convolution on. In a *folded* network each batch norm is merged into the
+convolution before it; only folded weights travel in a bundle (vendor compilers like it, and the graph has no other
+home for them).
 """
 
 from __future__ import annotations
@@ -61,7 +63,7 @@ class Level:
 
 
 STEM = Conv("conv1", "bn1", 3, 64, 7, 2)
-"""The teacher's first convolution, which the student shares."""
+"""The teacher's first convolution, which a student that is no twin shares."""
 
 
 def _block(at: str, inputs: int, outputs: int, stride: int) -> Block:
@@ -87,6 +89,11 @@ def levels(share: int, blocks: int = 2) -> Iterator[Level]:
 
 TEACHER = tuple(levels(1))
 STUDENT = tuple(levels(2))
+
+
+def levels_of(student: Mapping[str, object]) -> tuple[Level, ...]:
+    """TEACHER where a student's folded weights are those of a twin, else STUDENT."""
+    return TEACHER if f"{STEM.name}.weight" in student else STUDENT
 
 
 def convolutions(network: tuple[Level, ...]) -> Iterator[Conv]:
@@ -124,6 +131,13 @@ def fold(state: Mapping[str, NDArray[np.floating]], network: tuple[Level, ...] =
         folded[f"{conv.name}.weight"] = (weight * scale[:, None, None, None]).astype(np.float32)
         folded[f"{conv.name}.bias"] = (bias - mean * scale).astype(np.float32)
     return folded
+
+
+def stored(weight: NDArray[np.floating]) -> NDArray[np.floating]:
+    """As the graph stores it: in float16 where that loses nothing, as with what uadx taught, else in float32."""
+    with np.errstate(over="ignore"):
+        half = weight.astype(np.float16)
+    return half if np.array_equal(half, weight) else weight.astype(np.float32)
 
 
 def unfold(folded: Mapping[str, NDArray[np.floating]]) -> Weights:

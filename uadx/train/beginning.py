@@ -14,7 +14,7 @@ from uadx.errors import UsageError
 from uadx.images.framing import Framing, Tiling
 from uadx.stfpm.graph import network_weights
 from uadx.stfpm.training import Recipe
-from uadx.stfpm.weights import Weights
+from uadx.stfpm.weights import STUDENT, Weights, levels_of
 from uadx.train.dataset import MINIMUM_IMAGES
 from uadx.train.proportions import fitting_size, size_of_tiles
 from uadx.train.split import Split
@@ -67,8 +67,15 @@ def anew(
 def taught_on(bundle: Bundle, draw: Split) -> Beginning:
     """A bundle's student, with its teacher, size and tiles. It has learnt most of what there is: a fifth of the images
     are enough, at a rate that keeps it. An image that taught it before is not held out, since it would repeat that too
-    well. Raises UsageError, while the images are read, where hardly any is new."""
+    well. Raises UsageError for an imported student, and, while the images are read, where hardly any is new."""
     model = bundle.artifact.path.read_bytes()
+    student = rounded(network_weights(model, "student"))
+    if levels_of(student) is not STUDENT:
+        raise UsageError(
+            f"{bundle.path} was taught by {bundle.manifest.training.by}, and its student is of another kind than uadx "
+            "teaches",
+            hint="train it anew: leave out --from",
+        )
     taught = bundle.manifest.training.taught
 
     def split(digests: Sequence[str], paths: Sequence[str]) -> NDArray[np.bool_]:
@@ -90,7 +97,7 @@ def taught_on(bundle: Bundle, draw: Split) -> Beginning:
         seen=IMAGES_SEEN // 5,
         most_epochs=MOST_EPOCHS // 5,
         learning_rate=1e-3,
-        student=rounded(network_weights(model, "student")),
+        student=student,
         parent=bundle.sha256,
         taught=taught,
     )

@@ -32,6 +32,7 @@ from uadx.train.dataset import Dataset, good_folder, read_good_images
 from uadx.train.enough import warn_of_few, warn_of_sisters
 from uadx.train.report import write_report
 from uadx.train.split import HELD_OUT, by_seed
+from uadx.train.teacher import rounded
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def train(options: TrainOptions, progress: Progress) -> Manifest:
         recipe = Recipe(epochs, options.seed, learning_rate=beginning.learning_rate)
         trainer = _trained(dataset, beginning, recipe, device, work, progress)
         progress.calibrating()
-        networks = beginning.teacher.weights, trainer.student_weights()
+        networks = beginning.teacher.weights, rounded(trainer.student_weights())
         model = graph.build(*networks, trainer.difficulties(), framing.height, framing.width)
         manifest, ranked = _write(options, beginning, dataset, model, epochs, work)
         page = report_path(options.output)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,22 +13,23 @@ from numpy.typing import NDArray
 from uadx.bundle.reader import DEFAULT, open_bundle
 from uadx.errors import BundleError, UsageError
 from uadx.stfpm.graph import network_weights
-from uadx.stfpm.weights import Weights, fold
+from uadx.stfpm.weights import Weights, fold, stored
+from uadx.train.torch_file import load_plain
 
 
 @dataclass(frozen=True)
 class TeacherWeights:
-    """A teacher's folded weights, rounded to float16 as the graph stores them, and what it is called."""
+    """A teacher's folded weights, rounded to float16 but for an imported one, and what it is called."""
 
     id: str
     weights: Weights
 
     @property
     def sha256(self) -> str:
-        """Of the float16 weights in order of their names."""
+        """Of the weights as the graph stores them, in order of their names."""
         digest = hashlib.sha256()
         for name in sorted(self.weights):
-            digest.update(name.encode() + self.weights[name].astype(np.float16).tobytes())
+            digest.update(name.encode() + stored(self.weights[name]).tobytes())
         return digest.hexdigest()
 
 
@@ -94,14 +94,8 @@ def _read_safetensors(path: Path) -> Mapping[str, NDArray[np.floating]]:
 def _read_torch(path: Path) -> Mapping[str, NDArray[np.floating]]:
     import torch
 
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError) as error:
-        raise BundleError(
-            f"the teacher {path} cannot be read as plain weights",
-            cause_text=_words(error),
-            hint="save the weights alone: torch.save(model.state_dict(), FILE)",
-        ) from error
+    hint = "save the weights alone: torch.save(model.state_dict(), FILE)"
+    state = load_plain(path, f"the teacher {path}", hint)
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):  # a checkpoint of Lightning or MMCV
         state = state["state_dict"]
     if not isinstance(state, Mapping):
@@ -111,13 +105,6 @@ def _read_torch(path: Path) -> Mapping[str, NDArray[np.floating]]:
         for name, tensor in state.items()
         if torch.is_tensor(tensor)
     }
-
-
-def _words(error: Exception) -> str:
-    """torch's own, but where it advises to run whatever code the file holds."""
-    if isinstance(error, pickle.UnpicklingError):
-        return "UnpicklingError: torch reads nothing but tensors from it, and there is something else"
-    return str(error)
 
 
 _READERS = {".safetensors": _read_safetensors, ".pt": _read_torch, ".pth": _read_torch}
