@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from rows import KEY, MEASURED, Row, keep
 from scorings import SCORINGS, Scored, of_paper
-from splits import false_alarms
+from splits import counted, false_alarms
 from trained import Trained, load
 from variants import variant
 
@@ -77,7 +77,8 @@ def rows(trained: Trained, labels: Labels) -> list[Row]:
         more = test.some(np.flatnonzero(labels.kinds == GOOD))
         own = next(row for row in found if row["scoring"] == OWN)
         own |= {"calibrating": len(good.shown), "judged": len(more.shown)}
-        own["false_alarms"] = false_alarms(good, spoilt, more, size)
+        count = counted if trained.facts.get("same_part") else false_alarms
+        own["false_alarms"] = count(good, spoilt, more, size)
     return found
 
 

@@ -81,6 +81,7 @@ def train(
                 "variant": name,
                 "seed": seed,
                 "seconds": round(seconds),
+                **({} if same_part is None else {"same_part": same_part.pattern}),
             },
             (height, width),
             run(held_out, shown),

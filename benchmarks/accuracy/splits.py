@@ -38,6 +38,16 @@ def false_alarms(good: Seen, spoilt: Seen, more: Seen, size: tuple[int, int]) ->
     return found
 
 
+def counted(good: Seen, spoilt: Seen, more: Seen, size: tuple[int, int]) -> dict[str, list[int]]:
+    """The same without splitting anew: the held-out images calibrate, as they do in `uadx train`, the labelled ones are
+    counted. Where parts have several pictures a new split would put the same part on both sides."""
+    scoring = scaled(good.maps, spoilt.maps, [*good.shown, *spoilt.shown], size)
+    cuts = [Cut(part) for part in good.shown]
+    calibration = Calibration(calibrate(scoring, good.maps, cuts, size).scores["quantile"])
+    scores = fused(more.maps, scoring, more.shown, size).scores
+    return {str(rate): [int(np.sum(scores > calibration.threshold(rate)))] for rate in RATES}
+
+
 def binomial_band(rate: float, judged: int) -> tuple[int, int]:
     """Counts between which 95 % of all sets of so many images lie, where each is a false alarm with that chance."""
     return _middle([math.comb(judged, k) * rate**k * (1 - rate) ** (judged - k) for k in range(judged + 1)])

@@ -21,7 +21,7 @@ SHORT = {"default": {"images": 200, "seen": 3200}, "larger, falling": {"images":
 """The trainings by which changes to a recipe are compared, in a minute or two of a core; the second recipe is what was
 uadx's at first."""
 FIGURES = {"all": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
-NOT_KINDS = {"weights", "false_alarms", "calibrating", "judged", "seconds", *FIGURES}
+NOT_KINDS = {"weights", "same_part", "false_alarms", "calibrating", "judged", "seconds", *FIGURES}
 
 
 def grouped(found: Iterable[Row], *names: str) -> dict[tuple[Any, ...], list[Row]]:

@@ -100,7 +100,7 @@ def import_model(
         file = Path(directory) / "stfpm.onnx"
         file.write_bytes(exported)
         cache = Path(directory) / "images.npy"
-        dataset = read_good_images(folder, cache, framing, lambda digests: np.ones(len(digests), bool), on_image)
+        dataset = read_good_images(folder, cache, framing, lambda digests, paths: np.ones(len(digests), bool), on_image)
         golden = golden_vectors(exported, dataset.held_out.windows, SEED)
         difference = _difference(model, file, golden["image"].astype(np.uint8), path)
         found = calibrate.calibrated(file, dataset.held_out, SEED)
