@@ -61,11 +61,10 @@ def test_both_forms_stand_beside_the_model_and_uadx_run_keeps_to_the_model(uadx,
     assert rows[0] == rows[1]
 
 
+@pytest.mark.parametrize("option", [("--precision", "int8"), ("--soc-version", "Ascend310P3"), ("--batch", "3")])
 @pytest.mark.parametrize("format_", ["openvino", "ort"])
-def test_what_the_formats_do_not_take_is_refused(uadx, tmp_path, format_):
-    done = uadx(
-        "export", "--model", "default", "--format", format_, "--precision", "f16", "--output", tmp_path / "edge"
-    )
+def test_what_the_formats_do_not_take_is_refused(uadx, tmp_path, format_, option):
+    done = uadx("export", "--model", "default", "--format", format_, *option, "--output", tmp_path / "edge")
     assert done.code == 2
     assert f"the format {format_!r} is one file for every" in done.err
     assert not (tmp_path / "edge").exists()
