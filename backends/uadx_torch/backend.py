@@ -1,4 +1,4 @@
-"""PyTorch: the ONNX graph as torch calls, on any device that torch has."""
+"""PyTorch: the ONNX graph as torch calls, or a TorchScript file, on any device that torch has."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from uadx.errors import CompileError, ConfigError, UnavailableError
 from uadx_torch.devices import devices
 from uadx_torch.graph import Graph, read
 from uadx_torch.model import TorchModel
-
-DTYPES: Mapping[str, torch.dtype] = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
+from uadx_torch.precision import DTYPES, PRECISIONS
+from uadx_torch.script import Script
 
 
 class TorchBackend(Backend):
@@ -45,9 +45,14 @@ class TorchBackend(Backend):
         place = torch.device(found.selector)
         hint: str | None = "it takes a whole ONNX model with its weights inside"
         try:
+            if artifact.format == "torchscript":
+                hint = "it was written by another torch, or not by uadx: uadx export --format torchscript"
+                return TorchModel(_script(artifact, place, dtype), place, options)
             model = read(artifact.path)
             hint = None
             return TorchModel(Graph(model, place, dtype), place, options)
+        except UnavailableError:
+            raise
         except Exception as error:
             raise CompileError(
                 f"torch does not compile {artifact.path} for {found.selector}",
@@ -94,3 +99,14 @@ class TorchBackend(Backend):
                 hint="an int8 model runs on openvino and onnxruntime" if precision == "int8" else None,
             )
         return DTYPES[precision]
+
+
+def _script(artifact: ModelArtifact, place: torch.device, dtype: torch.dtype) -> Script:
+    script = Script(artifact.path, place)
+    if script.dtype != dtype:
+        raise UnavailableError(
+            f"{artifact.path} was made for {script.precision}, and {PRECISIONS[dtype]} is asked for",
+            backend="torch",
+            hint=f"--precision {script.precision}, or export it in {PRECISIONS[dtype]}",
+        )
+    return script
