@@ -5,12 +5,14 @@ A .pte is for phones and boards; here it shows that the file gives the model's n
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,6 +52,8 @@ class ExecuTorchBackend(Backend):
                 hint="remove them from the devices file",
             )
         self._runtime: Any = load() if binding is None else binding
+        self._lowering = threading.Lock()
+        self._lowered: dict[bytes, bytes] = {}
 
     def devices(self) -> Sequence[DeviceInfo]:
         return [DeviceInfo(CPU, f"CPU ({platform.machine()})", "any", "cpu")]
@@ -74,8 +78,8 @@ class ExecuTorchBackend(Backend):
                 hint="an int8 model runs on openvino and onnxruntime" if options.precision == "int8" else None,
             )
         try:
-            ready = artifact.format == "executorch"
-            program = Program(self._runtime, artifact.path.read_bytes() if ready else lower(artifact.path))
+            content = artifact.path.read_bytes() if artifact.format == "executorch" else self._made_of(artifact.path)
+            program = Program(self._runtime, content)
         except Exception as error:
             raise CompileError(
                 f"ExecuTorch does not compile {artifact.path}",
@@ -85,6 +89,14 @@ class ExecuTorchBackend(Backend):
                 hint="it takes a whole ONNX model with its weights inside, or what `uadx export` made of one",
             ) from error
         return ExecuTorchModel(program)
+
+    def _made_of(self, model: Path) -> bytes:
+        """The .pte of an ONNX model, made once and kept while this backend lives."""
+        digest = hashlib.sha256(model.read_bytes()).digest()
+        with self._lowering:
+            if digest not in self._lowered:
+                self._lowered[digest] = lower(model)
+            return self._lowered[digest]
 
     def versions(self) -> Mapping[str, str]:
         return {"executorch": version("executorch"), "torch": str(torch.__version__), "onnx": onnx.__version__}
@@ -124,7 +136,7 @@ class ExecuTorchModel(CompiledModel):
         self._program = None
 
     def _fitting(self, batch: Mapping[str, Array]) -> Program:
-        """The open program, which itself says on standard error alone what is wrong with its inputs."""
+        """The open program, which would not say why it takes no such inputs."""
         if self._program is None:
             raise self._failure("the model is closed")
         wanted = {spec.name: (spec.dtype, spec.shape) for spec in self.inputs}

@@ -1,18 +1,19 @@
-"""ExecuTorch's runtime: a program loaded and run, or SdkError in its own words, which it writes to standard error only.
+"""ExecuTorch's runtime: a program loaded and run, or SdkError in its own words, which it writes to sys.stderr only.
 
 Reference: https://docs.pytorch.org/executorch/stable/runtime-python-api-reference.html.
 """
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
-import tempfile
+import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
 from uadx.api import TensorSpec
@@ -43,10 +44,11 @@ def load() -> Any:
     finally:
         for name in set(os.environ) - set(before):
             del os.environ[name]
-    cores = core_limit()
-    if cores is not None and portable_lib._threadpool_get_thread_count() > cores:
-        portable_lib._unsafe_reset_threadpool(cores)  # unsafe while a program runs
-    return Runtime.get()
+    with _heard():
+        cores = core_limit()
+        if cores is not None and portable_lib._threadpool_get_thread_count() > cores:
+            portable_lib._unsafe_reset_threadpool(cores)  # unsafe while a program runs
+        return Runtime.get()
 
 
 def threads() -> int:
@@ -106,22 +108,13 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _heard() -> Iterator[Any]:
-    """Keeps the runtime's lines off standard error; gives a function for those until now. What others write in the
+def _heard() -> Iterator[Callable[[], list[str]]]:
+    """Keeps the runtime's lines off sys.stderr; gives a function for those until now. What others write in the
     meantime appears at the end."""
-    with _HEARING, tempfile.TemporaryFile() as file:
-        kept = os.dup(2)
-        os.dup2(file.fileno(), 2)
-
-        def lines() -> list[str]:
-            file.seek(0)
-            return file.read().decode("utf-8", "replace").splitlines()
-
+    with _HEARING:
+        text = io.StringIO()
         try:
-            yield lambda: [_LOG.sub("", line) for line in lines() if _LOG.match(line)]
+            with redirect_stderr(text):
+                yield lambda: [_LOG.sub("", line) for line in text.getvalue().splitlines() if _LOG.match(line)]
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            for line in lines():
-                if not _LOG.match(line):
-                    os.write(2, f"{line}\n".encode())
+            sys.stderr.writelines(line for line in text.getvalue().splitlines(True) if not _LOG.match(line))

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -83,9 +84,14 @@ assert not [name for name in sys.modules if name.startswith("uadx")]
 """
 
 
+def lacking(format_):
+    """Its packages that are not installed; none is imported, as the first to do that decides what Paddle prints."""
+    return [package for package in FORMS[format_].packages if find_spec(package) is None]
+
+
 def needs(format_):
-    for package in FORMS[format_].packages:
-        pytest.importorskip(package, reason=f"its runtime is not installed: {package}")
+    if lacking(format_):
+        pytest.skip(f"not installed: {', '.join(lacking(format_))}")
 
 
 def apart(format_, model, tmp_path):
@@ -123,8 +129,8 @@ def test_torchscript_is_made_in_half_precision_too(uadx, tmp_path, precision):
     needs("torchscript")
     edge = tmp_path / "edge"
     done = uadx("export", "--model", "default", "--format", "torchscript", "--precision", precision, "--output", edge)
-    if "its precisions are" in done.err or "has no " in done.out:
-        pytest.skip(f"this processor's torch has no {precision}")
+    if "not run here: " in done.out:
+        pytest.skip(f"torch has no {precision} on this processor")
     assert done.out.splitlines()[0] == f"{edge} has stfpm.{precision}.pt ({precision})"
     assert f"torch:cpu ({precision}) repeats the golden vectors with it: " in done.out
     assert (edge / f"stfpm.{precision}.pt").stat().st_size < 8e6
@@ -142,7 +148,7 @@ def test_a_torchscript_file_says_nothing_of_the_machine_that_made_it(uadx, tmp_p
 
 
 def test_all_forms_stand_beside_the_model_and_uadx_run_keeps_to_the_model(uadx, product, tmp_path):
-    here = [format_ for format_ in ("openvino", "ort", "torchscript", "paddle") if installed(format_)]
+    here = [format_ for format_ in ("openvino", "ort", "torchscript", "paddle") if not lacking(format_)]
     edge = tmp_path / "edge"
     shutil.copytree(open_bundle().path, edge)
     for format_ in here:
@@ -155,12 +161,6 @@ def test_all_forms_stand_beside_the_model_and_uadx_run_keeps_to_the_model(uadx, 
         assert uadx("run", *told).code == 0
         rows.append([json.loads(line)["score"] for line in (out / "results.jsonl").read_text().splitlines()])
     assert rows[0] == rows[1]
-
-
-def installed(format_):
-    from importlib.util import find_spec
-
-    return all(find_spec(package) is not None for package in FORMS[format_].packages)
 
 
 @pytest.mark.parametrize("option", [("--precision", "int8"), ("--soc-version", "Ascend310P3"), ("--batch", "3")])
