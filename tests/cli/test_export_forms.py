@@ -9,12 +9,16 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
 
+from uadx.api import CompileOptions, DeviceRef, ModelArtifact
 from uadx.bundle.reader import open_bundle
+from uadx.errors import CompileError, UnavailableError
 from uadx.parity import tolerance_for
+from uadx.plugins import Plugins
 
 LEVELS = ("level1", "level2", "level3")
 
@@ -139,12 +143,42 @@ def test_torchscript_is_made_in_half_precision_too(uadx, tmp_path, precision):
 
 def test_a_torchscript_file_says_nothing_of_the_machine_that_made_it(uadx, tmp_path):
     needs("torchscript")
-    made = []
-    for name in ("one", "other"):
-        assert uadx("export", "-m", "default", "-f", "torchscript", "-o", tmp_path / name).code == 0
-        made.append((tmp_path / name / "stfpm.pt").read_bytes())
-    assert b"graph.py" not in made[0]
-    assert len(made[0]) == len(made[1])
+    import uadx_torch.graph
+
+    assert uadx("export", "-m", "default", "-f", "torchscript", "-o", tmp_path / "edge").code == 0
+    with ZipFile(tmp_path / "edge" / "stfpm.pt") as saved:
+        content = b"".join(map(saved.read, saved.namelist()))
+    assert uadx_torch.graph.__file__.encode() not in content
+
+
+def test_a_file_that_torch_saved_without_uadx_is_refused_with_what_makes_one(tmp_path):
+    needs("torchscript")
+    import torch
+
+    path = tmp_path / "other.pt"
+    torch.jit.save(torch.jit.script(torch.nn.ReLU()), path)
+    with pytest.raises(CompileError) as caught:
+        Plugins().open("torch", {}).compile(ModelArtifact(path, "torchscript", ""), DeviceRef("cpu"), CompileOptions())
+    assert "uadx.json, which `uadx export` puts into it" in caught.value.cause_text
+    assert "uadx export --format torchscript" in caught.value.hint
+
+
+def test_a_torchscript_file_runs_in_the_precision_that_it_was_made_for_only(uadx, tmp_path):
+    needs("torchscript")
+    assert uadx("export", "-m", "default", "-f", "torchscript", "-o", tmp_path / "edge").code == 0
+    artifact = open_bundle(tmp_path / "edge").artifacts[1]
+    with pytest.raises(UnavailableError, match="was made for f32, and bf16 is asked for"):
+        Plugins().open("torch", {}).compile(artifact, DeviceRef("cpu"), CompileOptions("bf16"))
+
+
+def test_a_paddle_program_without_its_description_is_refused(uadx, tmp_path):
+    needs("paddle")
+    assert uadx("export", "-m", "default", "-f", "paddle", "-o", tmp_path / "edge").code == 0
+    artifact = open_bundle(tmp_path / "edge").artifacts[1]
+    artifact.path.with_suffix(".tensors.json").write_text("{}")
+    with pytest.raises(CompileError) as caught:
+        Plugins().open("paddle", {}).compile(artifact, DeviceRef("cpu"), CompileOptions())
+    assert "stfpm.tensors.json does not describe a program" in caught.value.cause_text
 
 
 def test_all_forms_stand_beside_the_model_and_uadx_run_keeps_to_the_model(uadx, product, tmp_path):

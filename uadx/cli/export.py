@@ -49,7 +49,7 @@ class _Batches(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gene
     "format_",
     metavar="FORMAT",
     help="onnx: the int8 form, for OpenVINO, ONNX Runtime and TensorRT; the default with --precision int8. "
-    "openvino, ort: those runtimes' own. om: for Huawei Ascend, by CANN's atc.",
+    "openvino, ort, torchscript, paddle, executorch: those runtimes' own. om: for Huawei Ascend, by CANN's atc.",
 )
 @click.option(
     "--data", metavar="DIR", type=click.Path(path_type=Path), help="For int8: the folder that the model was trained on."
