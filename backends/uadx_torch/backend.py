@@ -43,14 +43,19 @@ class TorchBackend(Backend):
         found = self._device(device.selector)
         dtype = self._dtype(found, options.precision)
         place = torch.device(found.selector)
-        hint: str | None = "it takes a whole ONNX model with its weights inside"
+        program: Graph | Script
+        hint: str | None
         try:
             if artifact.format == "torchscript":
-                hint = "it was written by another torch, or not by uadx: uadx export --format torchscript"
-                return TorchModel(_script(artifact, place, dtype), place, options)
-            model = read(artifact.path)
+                hint = "make it again with this torch: uadx export --format torchscript"
+                program = _script(artifact, place, dtype)
+            else:
+                hint = "it takes a whole ONNX model with its weights inside"
+                model = read(artifact.path)
+                hint = None
+                program = Graph(model, place, dtype)
             hint = None
-            return TorchModel(Graph(model, place, dtype), place, options)
+            return TorchModel(program, place, options)
         except UnavailableError:
             raise
         except Exception as error:

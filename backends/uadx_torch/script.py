@@ -99,8 +99,7 @@ class _Watching(TorchDispatchMode):
 
 @contextmanager
 def _undeprecated() -> Iterator[None]:
-    """torch 2.9 and later warn that TorchScript is not developed any further."""
+    """Newer torch warns that TorchScript is not developed any further."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"`torch\.jit\.", category=FutureWarning)
-        warnings.filterwarnings("ignore", message=r"`torch\.jit\.", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", message=r"`torch\.jit\.")
         yield
