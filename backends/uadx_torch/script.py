@@ -41,7 +41,7 @@ def write(graph: Graph, path: Path) -> None:
     }
     whole = io.BytesIO()
     with _undeprecated(), torch.no_grad():
-        traced = torch.jit.trace(GraphModule(graph), example, check_trace=False)
+        traced = torch.jit.trace(GraphModule(graph), example, check_trace=False)  # type: ignore[no-untyped-call]
         torch.jit.save(traced, whole, {_ABOUT: json.dumps(about)})
     # torch notes beside the code which files of this machine it was traced from: nobody else's business
     with ZipFile(whole) as saved, ZipFile(path, "w") as kept:
@@ -57,7 +57,7 @@ class Script:
         """Raises UnsupportedError for a file that says nothing of itself, and torch's errors."""
         said = {_ABOUT: ""}
         with _undeprecated():
-            self._module = torch.jit.load(path, device, said)
+            self._module = torch.jit.load(path, device, said)  # type: ignore[no-untyped-call]
         try:
             about = json.loads(said[_ABOUT])
             self.inputs, self.outputs = (
@@ -81,11 +81,11 @@ class Script:
         return {spec.name: value for spec, value in zip(self.outputs, values, strict=True)}
 
 
-class _Watching(TorchDispatchMode):
+class _Watching(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Tells of each operator that torch runs, the script's too, by the names that a graph's operators have."""
 
     def __init__(self, watch: Watch) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._watch = watch
 
     def __torch_dispatch__(
