@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pluggy
 
+from uadx.errors import UsageError
+
 if TYPE_CHECKING:  # NumPy stays out of `uadx --help`
     import numpy as np
     from numpy.typing import NDArray
@@ -154,6 +156,18 @@ class ExportOptions:
     target: str | None = None
     batches: tuple[int, ...] = (1, 2, 4, 8)
     converted: Path | None = None
+
+    def for_every_device(self, format: str, *precisions: Precision) -> None:
+        """For an exporter whose file is the same for every device: raise UsageError for what would make it another.
+
+        precisions: those that it is made in.
+        """
+        given = self.target is not None or self.converted is not None or self.batches != ExportOptions.batches
+        if given or self.precision not in (None, *precisions):
+            raise UsageError(
+                f"the format {format!r} is one file for every device, in {', '.join(precisions)}",
+                hint="leave --soc-version, --batch and --converted out, and --precision or name one of these",
+            )
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,8 @@ class CambriconBackend(Backend):
 
     def compile(self, artifact: ModelArtifact, device: DeviceRef, options: CompileOptions) -> CompiledModel:
         import torch  # by now loaded together with torch_mlu
-        from uadx_torch.backend import DTYPES
         from uadx_torch.graph import Graph, read
+        from uadx_torch.precision import DTYPES
 
         from uadx_cambricon.model import CambriconModel
 

@@ -1,4 +1,4 @@
-"""Paddle Inference: a program built from the ONNX file, run on the CPU."""
+"""Paddle Inference: a program built from the ONNX file, or one that was exported, run on the CPU."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ from uadx_kunlun.builder import Graph, read
 from uadx_kunlun.errors import SdkError, advice_on
 from uadx_kunlun.model import Memory, PaddleModel
 from uadx_kunlun.precision import measured
+from uadx_kunlun.program import Program
+from uadx_kunlun.program import read as read_program
 from uadx_kunlun.sdk import Config, Paddle
 
 
@@ -62,12 +64,14 @@ class PaddleBackend(Backend):
                 stage=f"opening {found.selector}",
                 hint="an int8 model runs on openvino and onnxruntime" if options.precision == "int8" else None,
             )
+        built = artifact.format == "paddle"
         try:
-            graph = read(artifact.path)
+            model = read_program(artifact.path) if built else read(artifact.path)
         except Exception as error:
-            raise self._refusal(artifact, error, "it takes a whole ONNX model with its weights inside") from error
+            wanted = "uadx export --format paddle" if built else "it takes a whole ONNX model with its weights inside"
+            raise self._refusal(artifact, error, wanted) from error
         try:
-            return self._compiled(graph, found, options)
+            return self._compiled(model, found, options)
         except SdkError as error:
             raise self._refusal(artifact, error, advice_on(str(error))) from error
 
@@ -99,7 +103,7 @@ class PaddleBackend(Backend):
     def _memory(self, index: int) -> Memory | None:
         return None
 
-    def _compiled(self, graph: Graph, device: DeviceInfo, options: CompileOptions) -> PaddleModel:
+    def _compiled(self, model: Graph | Program, device: DeviceInfo, options: CompileOptions) -> PaddleModel:
         precision = self._precision(device.selector, device.index, options)
         if options.precision not in ("auto", precision):
             raise PlacementError(
@@ -108,9 +112,11 @@ class PaddleBackend(Backend):
                 hint=self.other_precision,
             )
         with tempfile.TemporaryDirectory(prefix="uadx-paddle-") as folder:
-            config = self._config(device.index, options, *self._sdk.save(graph, Path(folder) / "model"))
+            if isinstance(model, Graph):
+                model = Program(*self._sdk.save(model, Path(folder) / "model"), model.inputs, model.outputs)
+            config = self._config(device.index, options, model.path, model.weights)
             placement = _read_back(config, precision)
-            return PaddleModel(self._sdk, graph, config, self.spec.name, placement, self._memory(device.index))
+            return PaddleModel(self._sdk, model, config, self.spec.name, placement, self._memory(device.index))
 
     def _device(self, selector: str) -> DeviceInfo:
         listed = self.devices()

@@ -18,8 +18,8 @@ from uadx.api import Capabilities, CompiledModel, MemoryInfo, Placement
 from uadx.errors import InferenceError
 from uadx.request_pool import RequestPool
 from uadx_kunlun.binding import Binding
-from uadx_kunlun.builder import Graph
 from uadx_kunlun.errors import SdkError, advice_on
+from uadx_kunlun.program import Program
 from uadx_kunlun.sdk import Config, Predictor
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ class PaddleModel(CompiledModel):
     """infer is thread safe: requests wait for each other. memory: used and total bytes, None for a CPU."""
 
     def __init__(
-        self, sdk: Binding, graph: Graph, config: Config, backend: str, placement: Placement, memory: Memory | None
+        self, sdk: Binding, program: Program, config: Config, backend: str, placement: Placement, memory: Memory | None
     ) -> None:
         """Raises SdkError."""
-        self.inputs, self.outputs = graph.inputs, graph.outputs
+        self.inputs, self.outputs = program.inputs, program.outputs
         self.capabilities = Capabilities(placement.precision, thread_safe=True)
         self._sdk, self._backend, self._placement, self._memory = sdk, backend, placement, memory
         self._thread = RequestPool(1, f"uadx-{backend}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from uadx.api import Exported, ExportOptions, ModelArtifact
-from uadx.errors import UnavailableError, UsageError
+from uadx.errors import UnavailableError
 
 NAME = "stfpm.ort"
 
@@ -17,11 +17,7 @@ NAME = "stfpm.ort"
 def export_ort(artifact: ModelArtifact, folder: Path, options: ExportOptions) -> Exported:
     """Write the model into folder. Raises UsageError for options that it does not take, UnavailableError without ONNX
     Runtime."""
-    if options.precision not in (None, "f32") or options.target is not None or options.converted is not None:
-        raise UsageError(
-            "the format 'ort' is one file for every processor, in float32",
-            hint="leave --precision, --soc-version and --converted out",
-        )
+    options.for_every_device("ort", "f32")
     try:
         import onnxruntime
     except ImportError as error:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from uadx.api import Exported, ExportOptions, ModelArtifact
-from uadx.errors import UsageError
 from uadx_openvino.backend import read_model, sdk
 
 NAME = "stfpm.openvino.xml"
@@ -17,11 +16,7 @@ NAME = "stfpm.openvino.xml"
 def export_ir(artifact: ModelArtifact, folder: Path, options: ExportOptions) -> Exported:
     """Write the model into folder. Raises UsageError for options that it does not take, UnavailableError without
     OpenVINO."""
-    if options.precision not in (None, "f32") or options.target is not None or options.converted is not None:
-        raise UsageError(
-            "the format 'openvino' is one file for every device of it, in float32",
-            hint="leave --precision, --soc-version and --converted out",
-        )
+    options.for_every_device("openvino", "f32")
     openvino = sdk()
     openvino.save_model(read_model(openvino, artifact.path), str(folder / NAME), compress_to_fp16=False)
     return Exported(folder / NAME)

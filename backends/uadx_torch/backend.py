@@ -1,4 +1,4 @@
-"""PyTorch: the ONNX graph as torch calls, on any device that torch has."""
+"""PyTorch: the ONNX graph as torch calls, or a TorchScript file, on any device that torch has."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from uadx.errors import CompileError, ConfigError, UnavailableError
 from uadx_torch.devices import devices
 from uadx_torch.graph import Graph, read
 from uadx_torch.model import TorchModel
-
-DTYPES: Mapping[str, torch.dtype] = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
+from uadx_torch.precision import DTYPES, PRECISIONS
+from uadx_torch.script import Script
 
 
 class TorchBackend(Backend):
@@ -43,11 +43,21 @@ class TorchBackend(Backend):
         found = self._device(device.selector)
         dtype = self._dtype(found, options.precision)
         place = torch.device(found.selector)
-        hint: str | None = "it takes a whole ONNX model with its weights inside"
+        program: Graph | Script
+        hint: str | None
         try:
-            model = read(artifact.path)
+            if artifact.format == "torchscript":
+                hint = "make it again with this torch: uadx export --format torchscript"
+                program = _script(artifact, place, dtype)
+            else:
+                hint = "it takes a whole ONNX model with its weights inside"
+                model = read(artifact.path)
+                hint = None
+                program = Graph(model, place, dtype)
             hint = None
-            return TorchModel(Graph(model, place, dtype), place, options)
+            return TorchModel(program, place, options)
+        except UnavailableError:
+            raise
         except Exception as error:
             raise CompileError(
                 f"torch does not compile {artifact.path} for {found.selector}",
@@ -94,3 +104,14 @@ class TorchBackend(Backend):
                 hint="an int8 model runs on openvino and onnxruntime" if precision == "int8" else None,
             )
         return DTYPES[precision]
+
+
+def _script(artifact: ModelArtifact, place: torch.device, dtype: torch.dtype) -> Script:
+    script = Script(artifact.path, place)
+    if script.dtype != dtype:
+        raise UnavailableError(
+            f"{artifact.path} was made for {script.precision}, and {PRECISIONS[dtype]} is asked for",
+            backend="torch",
+            hint=f"--precision {script.precision}, or export it in {PRECISIONS[dtype]}",
+        )
+    return script

@@ -56,10 +56,13 @@ def read(path: Path) -> onnx.ModelProto:
 
 
 class Graph:
-    """A model on one device; call it with tensors by input name. Holds no state between calls."""
+    """A model on one device; call it with tensors by input name. Holds no state between calls.
+
+    constants: the tensors that it computes with, by name. dtype: what convolutions compute in.
+    """
 
     def __init__(self, model: onnx.ModelProto, device: torch.device, dtype: torch.dtype) -> None:
-        """dtype: what convolutions compute in. Raises UnsupportedError."""
+        """Raises UnsupportedError."""
         graph = model.graph
         if lacking := sorted(set(_unsupported(graph))):
             raise UnsupportedError(f"the torch backend does not have: {', '.join(lacking)}")
@@ -67,30 +70,34 @@ class Graph:
         self.dtype = dtype
         self.inputs = tuple(_spec(value) for value in graph.input if value.name not in constants)
         self.outputs = tuple(_spec(value) for value in graph.output)
-        constants[""] = None  # an optional input that is left out
+        constants[""] = None
         steps = _folded(graph, constants)
         results = {spec.name for spec in self.outputs}
         needed = results.union(*(step.inputs for step in steps))
         convolved = {name for step in steps if step.operator == "Conv" for name in step.inputs[1:]}
-        self._constants = {
-            name: value if value is None else _placed(value, device, dtype if name in convolved else None)
+        self.constants = {
+            name: _placed(value, device, dtype if name in convolved else None)
             for name, value in constants.items()
-            if name in needed
+            if name in needed and value is not None
         }
-        self._steps = _with_lifetimes(steps, results | set(self._constants))
+        self._steps = _with_lifetimes(steps, results | {"", *self.constants})
 
     def __call__(self, inputs: Mapping[str, Tensor], watch: Watch | None = None) -> dict[str, Tensor]:
         """Outputs by name, on the device, in the dtypes of the model file."""
-        values: dict[str, Tensor | None] = {**self._constants, **inputs}
         with torch.inference_mode():
-            for step in self._steps:
-                value = values[step.output] = step.run(values)
-                if watch is not None:
-                    watch(step.operator, value)
-                for name in step.last:
-                    del values[name]
-            outputs = {spec.name: (values[spec.name], getattr(torch, spec.dtype)) for spec in self.outputs}
-            return {name: value.to(dtype) for name, (value, dtype) in outputs.items() if value is not None}
+            return self.compute({**self.constants, **inputs}, watch)
+
+    def compute(self, given: Mapping[str, Tensor], watch: Watch | None = None) -> dict[str, Tensor]:
+        """The same of inputs and constants together, in the caller's mode: for what traces a graph."""
+        values: dict[str, Tensor | None] = {"": None, **given}  # "": an optional input that is left out
+        for step in self._steps:
+            value = values[step.output] = step.run(values)
+            if watch is not None:
+                watch(step.operator, value)
+            for name in step.last:
+                del values[name]
+        outputs = {spec.name: (values[spec.name], getattr(torch, spec.dtype)) for spec in self.outputs}
+        return {name: value.to(dtype) for name, (value, dtype) in outputs.items() if value is not None}
 
 
 def _unsupported(graph: onnx.GraphProto) -> Iterator[str]:

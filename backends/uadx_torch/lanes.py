@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from uadx_torch.graph import Graph
+from uadx_torch.script import Script
 
 if TYPE_CHECKING:
     from uadx.api import Array
@@ -22,7 +23,7 @@ _THREADS = threading.Lock()
 class Lane:
     """Runs a graph on any device, one request at a time. Made by the thread that uses it."""
 
-    def __init__(self, graph: Graph, device: torch.device, threads: int | None) -> None:
+    def __init__(self, graph: Graph | Script, device: torch.device, threads: int | None) -> None:
         """threads: how many CPU threads torch may use for this thread from now on, None for as many as it does."""
         self.graph, self.device = graph, device
         if threads is not None:
@@ -47,7 +48,7 @@ class Lane:
 class CudaLane(Lane):
     """The same on a stream of its own, through page-locked memory, so that one lane copies while another computes."""
 
-    def __init__(self, graph: Graph, device: torch.device, threads: int | None) -> None:
+    def __init__(self, graph: Graph | Script, device: torch.device, threads: int | None) -> None:
         super().__init__(graph, device, threads)
         torch.cuda.synchronize(device)  # the weights were put there on another stream
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
@@ -86,7 +87,7 @@ class CudaLane(Lane):
         return kept[: shape[0]]
 
 
-def lane(graph: Graph, device: torch.device, threads: int | None) -> Lane:
+def lane(graph: Graph | Script, device: torch.device, threads: int | None) -> Lane:
     """The lane for a device, of the thread that calls."""
     return (CudaLane if device.type == "cuda" else Lane)(graph, device, threads)
 

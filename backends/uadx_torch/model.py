@@ -21,23 +21,24 @@ from uadx.request_pool import RequestPool
 from uadx_torch import uadx_explain_failure
 from uadx_torch.graph import Graph
 from uadx_torch.lanes import Lane, lane
-from uadx_torch.precision import full_precision
+from uadx_torch.precision import PRECISIONS, full_precision
+from uadx_torch.script import Script
 
 if TYPE_CHECKING:
     from uadx.api import Array
-
-PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16", torch.float16: "f16"}
 
 
 class TorchModel(CompiledModel):
     """infer is thread safe: every request runs on one of the model's own threads."""
 
-    def __init__(self, graph: Graph, device: torch.device, options: CompileOptions, backend: str = "torch") -> None:
+    def __init__(
+        self, graph: Graph | Script, device: torch.device, options: CompileOptions, backend: str = "torch"
+    ) -> None:
         """Runs the graph once. backend: the name in error messages. Raises torch's errors."""
         depth, threads = _parallelism(device, options)
         self.inputs, self.outputs = graph.inputs, graph.outputs
         self._device, self._backend = device, backend
-        self._graph: Graph | None = graph
+        self._graph: Graph | Script | None = graph
         self._threads, self._lanes = threads, threading.local()
         self._full = full_precision(device) if graph.dtype == torch.float32 else None
         self._pool = RequestPool(depth, f"uadx-{backend}")
@@ -122,7 +123,7 @@ class TorchModel(CompiledModel):
         own: Lane = self._lanes.own
         return own
 
-    def _open_graph(self) -> Graph:
+    def _open_graph(self) -> Graph | Script:
         if self._graph is None:
             raise self._failure("the model is closed")
         return self._graph

@@ -17,6 +17,9 @@ from typing import Any
 
 import torch
 
+DTYPES: Mapping[str, torch.dtype] = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
+PRECISIONS = {dtype: precision for precision, dtype in DTYPES.items()}
+
 
 @dataclass(frozen=True)
 class Switch:

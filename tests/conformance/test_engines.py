@@ -32,6 +32,11 @@ class TestTorch(BackendConformance):
     device = "torch:cpu"
 
 
+@if_usable("executorch:cpu")
+class TestExecuTorch(BackendConformance):
+    device = "executorch:cpu"
+
+
 def test_a_kind_is_tested_on_the_backend_that_serves_it():
     class TheKindCpu(BackendConformance):
         device = "cpu:0"

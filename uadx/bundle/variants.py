@@ -44,12 +44,6 @@ def add_variant(bundle: Bundle, format: str, options: ExportOptions, output: Pat
     return variant
 
 
-def kind_for(format: str) -> str:
-    """The kind of device that runs a format that can be exported here."""
-    plugins = Plugins()
-    return plugins.spec(plugins.exports[format]).kinds[0]
-
-
 def write_with(bundle: Bundle, variant: Variant, files: Mapping[str, bytes], output: Path) -> None:
     """Write the bundle with this form of its model, whose files are given by name, in place of the one of its key.
 

@@ -49,7 +49,7 @@ class _Batches(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gene
     "format_",
     metavar="FORMAT",
     help="onnx: the int8 form, for OpenVINO, ONNX Runtime and TensorRT; the default with --precision int8. "
-    "openvino, ort: those runtimes' own. om: for Huawei Ascend, by CANN's atc.",
+    "openvino, ort, torchscript, paddle, executorch: those runtimes' own. om: for Huawei Ascend, by CANN's atc.",
 )
 @click.option(
     "--data", metavar="DIR", type=click.Path(path_type=Path), help="For int8: the folder that the model was trained on."
@@ -105,7 +105,7 @@ def command(
         return
     _refuse(format_, {"--data": data})
     from uadx.api import ExportOptions
-    from uadx.bundle.variants import add_variant, kind_for
+    from uadx.bundle.variants import add_variant
     from uadx.pipeline.forms import check_form
 
     options = ExportOptions(precision, target, converted=converted)
@@ -115,7 +115,7 @@ def command(
     made = " ".join(filter(None, (variant.target, variant.precision)))
     click.echo(f"{where} has {variant.file}" + (f" ({made})" if made else ""))
     try:
-        used, parity = check_form(open_bundle(where), variant, kind_for(format_))
+        used, parity = check_form(open_bundle(where), variant)
     except UnavailableError as error:
         click.echo(f"not run here: {error.in_one_line}")
         return

@@ -56,7 +56,7 @@ def test_the_om_is_in_the_bundle_with_its_card_and_precision(uadx, atc, bundle):
     assert (done.code, done.err) == (0, "")
     said, checked = done.out.splitlines()
     assert said == f"{bundle} has {OM} (Ascend310P3 f16)"
-    assert checked.startswith("not run here: npu is not usable: ")
+    assert checked.startswith("not run here: ")
     [variant] = open_bundle(bundle).manifest.variants
     assert (variant.file, variant.format, variant.target, variant.precision) == (OM, "om", "Ascend310P3", "f16")
     assert files(bundle) == sorted(["golden.npz", "manifest.json", "stfpm.onnx", OM, f"{OM}.json"])
