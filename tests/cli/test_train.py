@@ -13,6 +13,7 @@ import sys
 import time
 from importlib.util import find_spec
 
+import cv2
 import numpy as np
 import pytest
 
@@ -269,6 +270,8 @@ def test_unreadable_files_and_copies_are_left_out_and_named(uadx, product, tmp_p
     [
         (("--data", "nowhere"), "--data nowhere is not a directory"),
         (("--image-size", "100"), "--image-size '100' is no size that the network can take"),
+        (("--same-part", "("), "'(' is no regular expression"),
+        (("--same-part", "lot"), "--same-part 'lot' matches no picture's path, such as "),
         (("--device", "npu"), "--device 'npu' is nothing to train on"),
         (("--teacher", "resnet50"), "--teacher 'resnet50' is neither 'default', 'torchvision' nor a file of weights"),
         (("--teacher", "gone.pth"), "--teacher gone.pth: no such file"),
@@ -311,6 +314,25 @@ def test_a_damaged_checkpoint_is_named_and_the_training_starts_anew(uadx, produc
     trainer = Trainer(images, np.full((4, 2), 32), Trunk().folded(), Recipe(epochs=1))
     with pytest.warns(UadxWarning, match="is damaged and not taken up"):
         assert not trainer.restore(tmp_path / "checkpoint")
+
+
+@needs_torch
+def test_pictures_of_a_part_are_held_out_together_and_certify_as_one(uadx, product, tmp_path):
+    folder = tmp_path / "views"
+    folder.mkdir()
+    for part, source in enumerate(sorted((product / "train" / "good").iterdir())):
+        image = cv2.imread(str(source))
+        for view in range(2):
+            cv2.imwrite(str(folder / f"part{part:02d}_{view}.png"), np.clip(image * (1 - 0.2 * view), 0, 255))
+    run = uadx("train", "--data", folder, "--output", tmp_path / "model", "--epochs", 1, "--same-part", r"part(\d+)")
+    assert run.code == 0, run.err
+    assert "the 6 held-out pictures show 3 parts, which certify a false-alarm rate of 25 % and more" in run.err
+    manifest = open_bundle(tmp_path / "model").manifest
+    assert manifest.default_fpr == 0.25
+    names = {hashlib.sha256(path.read_bytes()).hexdigest()[:16]: path.name for path in folder.iterdir()}
+    assert sorted(names[digest][:6] for digest in manifest.training.held_out)[::2] == sorted(
+        {names[digest][:6] for digest in manifest.training.held_out}
+    )
 
 
 @needs_torch

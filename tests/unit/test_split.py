@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from uadx.errors import UsageError
+from uadx.errors import UadxWarning, UsageError
+from uadx.train.enough import fewest_parts
 from uadx.train.split import by_seed
 
 DIGESTS = [f"{number:064x}" for number in range(60)]
@@ -51,3 +52,10 @@ def test_a_pattern_that_says_nothing_is_refused():
         by_seed(0, re.compile("lot"))(DIGESTS, VIEWS)
     with pytest.raises(UsageError, match="most of the 60 pictures show one part, by --same-part 'part'"):
         by_seed(0, re.compile("part"))(DIGESTS, VIEWS)
+
+
+def test_parts_certify_and_not_their_pictures():
+    with pytest.warns(UadxWarning, match=r"the 60 held-out pictures show 20 parts, which certify .* 4\.8 % and more"):
+        assert fewest_parts(PART, VIEWS) == pytest.approx(1 / 21)
+    assert fewest_parts(None, VIEWS) == 0
+    assert fewest_parts(re.compile(r".*"), [str(number) for number in range(99)]) == pytest.approx(0.01)

@@ -29,7 +29,7 @@ from uadx.stfpm.training import Epoch, Recipe, Trainer
 from uadx.train.beginning import Beginning, anew, taught_on
 from uadx.train.calibrate import calibrated
 from uadx.train.dataset import Dataset, good_folder, read_good_images
-from uadx.train.enough import warn_of_few, warn_of_sisters
+from uadx.train.enough import fewest_parts, warn_of_few, warn_of_sisters
 from uadx.train.report import write_report
 from uadx.train.split import HELD_OUT, by_seed
 from uadx.train.teacher import rounded
@@ -171,7 +171,10 @@ def _write(
         pixel_calibration=found.peaks,
         base_levels=found.base_ranges,
         most_windows=found.most_windows if framing.tiling else None,
-        default_fpr=Calibration(found.scores["quantile"]).default_fpr(),
+        default_fpr=max(
+            Calibration(found.scores["quantile"]).default_fpr(),
+            fewest_parts(options.same_part, dataset.held_out.names),
+        ),
         teacher=Teacher(id=teacher.id, sha256=teacher.sha256),
         training=Training(
             images=len(dataset.train.digests),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +13,8 @@ from numpy.typing import NDArray
 from uadx.check.sisters import have_sisters, thumbnails
 from uadx.errors import UadxWarning
 from uadx.plural import counted
-from uadx.scoring.calibration import Calibration
+from uadx.scoring.calibration import DEFAULT_FPR, Calibration
+from uadx.train.split import parts_of
 
 FEW = 4
 """Held-out images, below which a verdict is a guess."""
@@ -54,3 +57,21 @@ def warn_of_sisters(images: NDArray[np.uint8]) -> None:
             UadxWarning,
             stacklevel=2,
         )
+
+
+def fewest_parts(same_part: re.Pattern[str] | None, held_out: Sequence[str]) -> float:
+    """The lowest false-alarm rate that so many held-out parts certify, and a warning where that is above 1 %; 0 where
+    each picture shows a part of its own. held_out: the pictures' paths."""
+    if same_part is None:
+        return 0.0
+    count = len(set(parts_of(same_part, held_out)))
+    lowest = Calibration([0.0] * count).lowest_fpr
+    if lowest > DEFAULT_FPR:
+        warnings.warn(
+            f"the {counted(len(held_out), 'held-out picture')} show {counted(count, 'part')}, which certify a "
+            f"false-alarm rate of {100 * lowest:.2g} % and more: that is the threshold's. Lower ones, which --fpr "
+            "takes, rest on pictures that belong together",
+            UadxWarning,
+            stacklevel=2,
+        )
+    return lowest

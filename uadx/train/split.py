@@ -32,7 +32,7 @@ def by_seed(seed: int, same_part: re.Pattern[str] | None = None) -> Split:
     """
 
     def split(digests: Sequence[str], paths: Sequence[str]) -> NDArray[np.bool_]:
-        parts = np.array(paths if same_part is None else _parts(same_part, paths))
+        parts = np.array(paths if same_part is None else parts_of(same_part, paths))
         wanted = max(1, round(HELD_OUT * len(digests)))
         held_out = np.zeros(len(digests), bool)
         for index in np.random.default_rng(seed).permutation(len(digests)):
@@ -51,7 +51,8 @@ def by_seed(seed: int, same_part: re.Pattern[str] | None = None) -> Split:
     return split
 
 
-def _parts(same_part: re.Pattern[str], paths: Sequence[str]) -> list[str]:
+def parts_of(same_part: re.Pattern[str], paths: Sequence[str]) -> list[str]:
+    """The part that each picture shows, as by_seed takes it. Raises UsageError where nothing matches at all."""
     found = [same_part.search(path) for path in paths]
     if not any(found):
         raise UsageError(
