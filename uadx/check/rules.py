@@ -10,7 +10,9 @@ from uadx.check.masks import masks
 from uadx.check.oddities import oddities
 from uadx.check.sisters import sisters
 from uadx.check.survey import Survey
+from uadx.evaluation.layout import GOOD
 from uadx.plural import counted
+from uadx.train.enough import START, too_few
 
 FEWEST = 20
 """Good images to train on below which a threshold says little."""
@@ -55,15 +57,12 @@ def _folders(survey: Survey) -> Iterator[Finding]:
     if survey.mixed:
         message, advice = survey.mixed
         yield Finding("not good", "error", message, advice, [])
-    count = len(survey.of("train"))
+    count = len({image.digest for image in survey.of("train")})
     if 0 < count < FEWEST:
-        yield Finding(
-            "few",
-            "warning",
-            f"{counted(count, 'good image')} to train on",
-            "20 are a start, 200 make a threshold for 2.5 % false alarms",
-            [],
-        )
+        folder = survey.data / "train" / GOOD
+        refused = too_few(folder if folder.is_dir() else survey.data, count)
+        message, advice = refused or (f"{counted(count, 'good image')} to train on", START)
+        yield Finding("few", "error" if refused else "warning", message, advice, [])
 
 
 _RULES: tuple[Callable[[Survey], Iterator[Finding]], ...] = (

@@ -24,9 +24,9 @@ from uadx.images.source import Source
 from uadx.images.sources import expand
 from uadx.pipeline.stream import staged
 from uadx.train.array_file import new_images
+from uadx.train.enough import too_few
 from uadx.train.split import Split
 
-MINIMUM_IMAGES = 5
 MOST_WINDOWS = 2_000
 """Windows of all teaching images together: a student that sees 25,600 sees each a few times."""
 
@@ -108,8 +108,7 @@ def read_good_images(
     An image that cannot be read is skipped with a warning that names it. Raises UsageError below 5 good images.
     """
     found = _Found(sorted(expand(folder), key=lambda source: source.output), framing)
-    if len(found.images) < MINIMUM_IMAGES:
-        raise _too_few(folder, len(found.images))
+    _refuse_few(folder, len(found.images))
     digests = sorted(found.images)
     held_out = split(digests, [found.images[digest][0].output.as_posix() for digest in digests])
     teaching = [digest for digest, held in zip(digests, held_out, strict=True) if not held]
@@ -127,13 +126,12 @@ def read_good_images(
     reader = _Reader(found, framing, windows, kept, on_image)
     train, rest = reader.read(teaching), reader.read(calibrating)
     count = len(train.digests) + len(rest.digests)
-    if count >= MINIMUM_IMAGES and not rest.digests:
+    _refuse_few(folder, count)
+    if not rest.digests:
         raise UsageError(
             f"no image of {folder} is left to calibrate by: all {count} taught the model, which repeats them too well",
             hint="bring good images that did not teach it",
         )
-    if count < MINIMUM_IMAGES:
-        raise _too_few(folder, count)
     return Dataset(train, rest, found.skipped, found.duplicates)
 
 
@@ -146,11 +144,10 @@ def digest(source: Source) -> str:
         raise InputError("unreadable", f"{source.label} cannot be read", cause_text=str(error)) from error
 
 
-def _too_few(folder: Path, count: int) -> UsageError:
-    return UsageError(
-        f"{folder} holds {count} different readable images; training needs at least {MINIMUM_IMAGES}",
-        hint="bring more pictures of good parts: 20 are a start, 200 make a threshold for 2.5 % false alarms",
-    )
+def _refuse_few(folder: Path, count: int) -> None:
+    if found := too_few(folder, count):
+        message, advice = found
+        raise UsageError(message, hint=advice)
 
 
 def _kept(counts: dict[str, int]) -> dict[str, int]:
