@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 from uadx.check.findings import Finding
 from uadx.check.survey import Survey
@@ -18,7 +18,8 @@ NEARLY_ALL = 0.9
 def masks(survey: Survey) -> Iterator[Finding]:
     if not survey.masks.is_dir():
         return
-    found: set[Path] = set()
+    unread = [place.relative_to("test") for place, _ in survey.unread if place.parts[0] == "test"]
+    found = {path for path in (find_mask(place, survey.masks) for place in unread) if path is not None}
     missing: list[PurePath] = []
     blank: list[PurePath] = []
     misfits: list[PurePath] = []

@@ -10,7 +10,8 @@ from uadx.check.masks import masks
 from uadx.check.oddities import oddities
 from uadx.check.sisters import sisters
 from uadx.check.survey import Survey
-from uadx.evaluation.layout import GOOD
+from uadx.errors import UsageError
+from uadx.evaluation.layout import GOOD, find_test_set
 from uadx.plural import counted
 from uadx.train.enough import START, too_few
 
@@ -63,6 +64,14 @@ def _folders(survey: Survey) -> Iterator[Finding]:
         refused = too_few(folder if folder.is_dir() else survey.data, count)
         message, advice = refused or (f"{counted(count, 'good image')} to train on", START)
         yield Finding("few", "error" if refused else "warning", message, advice, [])
+
+    if (survey.data / "test").is_dir():
+        try:
+            find_test_set(survey.data)
+        except UsageError as error:
+            yield Finding(
+                "no good to test", "warning", f"{error.message}, and uadx eval measures nothing", error.hint or "", []
+            )
 
 
 _RULES: tuple[Callable[[Survey], Iterator[Finding]], ...] = (
