@@ -68,6 +68,17 @@ def test_fewer_different_images_than_a_training_takes_are_an_error_in_its_words(
         assert uadx("train", "--data", tmp_path / "data", "-o", tmp_path / "m").err.splitlines()[-2:] == said
 
 
+def test_an_output_that_cannot_be_written_is_said_before_a_picture_is_read(uadx, product, tmp_path, monkeypatch):
+    (tmp_path / "taken").write_text("a file in its place")
+    monkeypatch.setattr("uadx.check.survey.survey", pytest.fail)
+    run = uadx("check", "--data", product, "-o", tmp_path / "taken" / "out")
+    assert run.code == 1
+    first, cause, fix = run.err.splitlines()
+    assert first == f"error: {tmp_path / 'taken' / 'out'} cannot be written"
+    assert str(tmp_path / "taken") in cause
+    assert fix == "  fix: choose another place: --output DIR"
+
+
 def test_an_empty_mask_file_is_a_finding(uadx, product, tmp_path):
     shutil.copytree(product, tmp_path / "data")
     (tmp_path / "data" / "ground_truth" / "hole" / "000_mask.png").write_bytes(b"")

@@ -53,8 +53,9 @@ def command(data: Path, output: Path, quick: bool, as_json: bool, quiet: bool) -
     from uadx.check.rules import findings
     from uadx.check.survey import survey
     from uadx.cli.progress import shown_progress, shown_warnings
-    from uadx.files import write_whole
+    from uadx.files import check_writable, write_whole
 
+    check_writable(output)
     with shown_warnings():
         with shown_progress("reading", quiet) as advance:
             found = survey(data, advance)
