@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uadx.bundle.reader import DEFAULT, open_bundle
+from uadx.contract import words
 from uadx.errors import BundleError, UsageError
 from uadx.stfpm.graph import network_weights
 from uadx.stfpm.weights import Weights, fold
@@ -96,7 +97,7 @@ def _read_torch(path: Path) -> Mapping[str, NDArray[np.floating]]:
 
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError) as error:
+    except Exception as error:  # torch stumbles over bytes that are no weights in many ways, KeyError among them
         raise BundleError(
             f"the teacher {path} cannot be read as plain weights",
             cause_text=_words(error),
@@ -117,7 +118,7 @@ def _words(error: Exception) -> str:
     """torch's own, but where it advises to run whatever code the file holds."""
     if isinstance(error, pickle.UnpicklingError):
         return "UnpicklingError: torch reads nothing but tensors from it, and there is something else"
-    return str(error)
+    return words(error)
 
 
 _READERS = {".safetensors": _read_safetensors, ".pt": _read_torch, ".pth": _read_torch}
