@@ -302,12 +302,13 @@ def test_an_output_that_is_no_bundle_is_not_written_over(uadx, product, tmp_path
 
 
 @needs_torch
-def test_a_damaged_checkpoint_is_named_and_the_training_starts_anew(uadx, product, tmp_path):
+@pytest.mark.parametrize("content", [b"", b"junk" * 100])
+def test_a_damaged_checkpoint_is_named_and_the_training_starts_anew(tmp_path, content):
     from uadx.stfpm.network import Trunk
     from uadx.stfpm.training import Recipe, Trainer
 
     images = np.zeros((4, 32, 32, 3), np.uint8)
-    (tmp_path / "checkpoint").write_bytes(b"")
+    (tmp_path / "checkpoint").write_bytes(content)
     trainer = Trainer(images, np.full((4, 2), 32), Trunk().folded(), Recipe(epochs=1))
     with pytest.warns(UadxWarning, match="is damaged and not taken up"):
         assert not trainer.restore(tmp_path / "checkpoint")
@@ -363,6 +364,23 @@ def test_a_full_disk_is_said_before_the_training_begins(uadx, product, tmp_path,
 
 
 @needs_torch
+def test_a_disk_that_fills_while_it_trains_is_said_in_the_systems_words(uadx, product, tmp_path):
+    resource = pytest.importorskip("resource", reason="no file sizes can be limited here")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))  # the images have room, a checkpoint has not
+    try:
+        run = uadx("train", "--data", product, "--output", tmp_path / "m", "--epochs", 1, "--image-size", 64)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert run.code == 1
+    first, cause, fix = run.err.splitlines()[-3:]
+    assert re.fullmatch(rf"error: {tmp_path}/m.training/\S+\.checkpoint cannot be written", first)
+    assert cause == "    [Errno 27] File too large"
+    assert fix == "  fix: make room there, or choose another place"
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+@needs_torch
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 def test_a_teacher_file_is_taken_by_its_names(uadx, product, tmp_path, suffix):
     import torch
@@ -388,6 +406,7 @@ def test_a_teacher_file_that_runs_code_or_is_no_resnet18_is_refused(uadx, produc
     from uadx.stfpm.network import Trunk
 
     (tmp_path / "evil.pth").write_bytes(pickle.dumps(print))
+    (tmp_path / "junk.pth").write_bytes(b"junk" * 100)
     torch.save({"layer.weight": torch.zeros(1)}, tmp_path / "other.pth")
     blind, unfit = Trunk().state_dict(), Trunk().state_dict()
     blind["layer2.0.conv1.weight"].zero_()
@@ -396,6 +415,7 @@ def test_a_teacher_file_that_runs_code_or_is_no_resnet18_is_refused(uadx, produc
     torch.save(unfit, tmp_path / "unfit.pth")
     refused = {
         "evil": "cannot be read as plain weights\n    UnpicklingError: torch reads nothing but tensors from it",
+        "junk": "cannot be read as plain weights\n    KeyError: 1785425525",
         "other": "the weights have no entry `conv1.weight`",
         "blind": "blind.pth sees nothing: all of `layer2.0.conv1.weight` is 0",
         "unfit": "unfit.pth holds values that are no numbers in float16: `layer1.0.conv1.weight`",
