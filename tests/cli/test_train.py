@@ -240,6 +240,7 @@ def test_two_trainings_do_not_share_a_folder(uadx, product, tmp_path):
         f"error: another uadx train is at work in {work}",
         "  fix: wait until it ends, or choose another --output",
     ]
+    assert (work / "lock").exists()
 
 
 @needs_torch
@@ -290,6 +291,7 @@ def test_too_few_images_are_refused(uadx, product, tmp_path):
     run = uadx("train", "--data", data, "--output", tmp_path / "m")
     assert run.code == 2
     assert "holds 3 different readable images; training needs at least 5" in run.err
+    assert [path.name for path in tmp_path.iterdir()] == ["good"]
 
 
 @needs_torch
@@ -377,7 +379,7 @@ def test_a_disk_that_fills_while_it_trains_is_said_in_the_systems_words(uadx, pr
     assert re.fullmatch(rf"error: {tmp_path}/m.training/\S+\.checkpoint cannot be written", first)
     assert cause == "    [Errno 27] File too large"
     assert fix == "  fix: make room there, or choose another place"
-    assert not list(tmp_path.rglob("*.tmp"))
+    assert not list(tmp_path.iterdir())  # no half file, and no folder of a training of which nothing is done
 
 
 @needs_torch
