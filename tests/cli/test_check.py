@@ -64,6 +64,7 @@ def test_fewer_different_images_than_a_training_takes_are_an_error_in_its_words(
         "  fix: bring more pictures of good parts: 20 are a start, 200 make a threshold for 2.5 % false alarms",
     ]
     assert run.out.splitlines()[:2] == said
+    assert run.out.splitlines()[-2].startswith(f"{len(names)} image{'s' * (len(names) > 1)}: 1 error")
     if find_spec("torch") is not None:
         assert uadx("train", "--data", tmp_path / "data", "-o", tmp_path / "m").err.splitlines()[-2:] == said
 

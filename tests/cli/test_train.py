@@ -260,6 +260,8 @@ def test_unreadable_files_and_copies_are_left_out_and_named(uadx, product, tmp_p
         "and trust no verdict"
     ) in run.err.splitlines()
     assert "1 held-out image certifies no lower rate: 5 % takes 95 good images, 1 % takes 495" in run.out.splitlines()
+    page = (tmp_path / "m.training.html").read_text("utf-8")
+    assert "Taught by 5 good images, 1 time each, and calibrated by 1 other." in page
     training = json.loads(uadx("info", tmp_path / "m.zip", "--json").out)["training"]
     assert (training["skipped"], training["duplicates"], training["images"]) == (1, 1, 5)
 

@@ -51,7 +51,7 @@ def write_report(
         images=counted(training.images, "good image"),
         epochs=counted(training.epochs, "time"),
         lowest=f"{calibration.lowest_fpr:.2g}",
-        held_out=len(training.held_out),
+        held_out=counted(len(training.held_out), "other"),
         left_out=_left_out(manifest),
         threshold=f"{threshold:.4g}",
         rate=f"{manifest.default_fpr:.2g}",
