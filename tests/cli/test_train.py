@@ -297,6 +297,28 @@ def test_too_few_images_are_refused(uadx, product, tmp_path):
 
 
 @needs_torch
+def test_images_of_which_next_to_nothing_is_left_at_the_models_size_are_refused_and_taught_as_tiles(uadx, tmp_path):
+    import cv2
+
+    data = tmp_path / "good"
+    data.mkdir()
+    rng = np.random.default_rng(0)
+    for name in "abcdef":
+        cv2.imwrite(str(data / f"{name}.png"), rng.integers(0, 256, (16, 2400, 3), np.uint8))
+    command = ("train", "--data", data, "--output", tmp_path / "m", "--epochs", 1)
+    run = uadx(*command)
+    assert run.code == 2
+    assert run.err.splitlines()[-3:] == [
+        f"warning: skipped: {data / 'f.png'}: 2400 x 16 pixels are 736 x 4 at the model's size, which shows no part: "
+        "cut it into tiles (--tile)",
+        f"error: {data} holds 0 different readable images; training needs at least 5",
+        "  fix: mend what was skipped, or bring more pictures of good parts: 20 are a start, 200 make a "
+        "threshold for 2.5 % false alarms",
+    ]
+    assert uadx(*command, "--tile", 128).code == 0
+
+
+@needs_torch
 def test_an_output_that_is_no_bundle_is_not_written_over(uadx, product, tmp_path):
     (tmp_path / "precious.txt").write_text("mine")
     run = uadx("train", "--data", product, "--output", tmp_path)

@@ -105,10 +105,11 @@ def read_good_images(
 ) -> Dataset:
     """Decode every image below folder into the memory map `cache`.
 
-    An image that cannot be read is skipped with a warning that names it. Raises UsageError below 5 good images.
+    An image that cannot be read, or of which next to nothing is left at the model's size, is skipped with a warning
+    that names it. Raises UsageError below 5 good images.
     """
     found = _Found(sorted(expand(folder), key=lambda source: source.output), framing)
-    _refuse_few(folder, len(found.images))
+    _refuse_few(folder, len(found.images), found.skipped)
     digests = sorted(found.images)
     held_out = split(digests, [found.images[digest][0].output.as_posix() for digest in digests])
     teaching = [digest for digest, held in zip(digests, held_out, strict=True) if not held]
@@ -125,8 +126,10 @@ def read_good_images(
     windows = new_images(cache, (rows, framing.height, framing.width, 3))
     reader = _Reader(found, framing, windows, kept, on_image)
     train, rest = reader.read(teaching), reader.read(calibrating)
+    for error in sorted(reader.unfit, key=lambda error: error.message):  # which begins with the image's name
+        found.skip(error)
     count = len(train.digests) + len(rest.digests)
-    _refuse_few(folder, count)
+    _refuse_few(folder, count, found.skipped)
     if not rest.digests:
         raise UsageError(
             f"no image of {folder} is left to calibrate by: all {count} taught the model, which repeats them too well",
@@ -144,10 +147,10 @@ def digest(source: Source) -> str:
         raise InputError("unreadable", f"{source.label} cannot be read", cause_text=str(error)) from error
 
 
-def _refuse_few(folder: Path, count: int) -> None:
+def _refuse_few(folder: Path, count: int, skipped: int) -> None:
     if found := too_few(folder, count):
         message, advice = found
-        raise UsageError(message, hint=advice)
+        raise UsageError(message, hint=f"mend what was skipped, or {advice}" if skipped else advice)
 
 
 def _kept(counts: dict[str, int]) -> dict[str, int]:
@@ -187,7 +190,7 @@ class _Found:
 
 
 class _Reader:
-    """Fills the memory map, part by part."""
+    """Fills the memory map, part by part. unfit: why images that were to be read are not in it."""
 
     def __init__(
         self,
@@ -199,6 +202,7 @@ class _Reader:
     ) -> None:
         self._found, self._framing, self._windows, self._kept, self._on_image = found, framing, windows, kept, on_image
         self._row = self._done = 0
+        self.unfit: list[InputError] = []
 
     def read(self, digests: Sequence[str]) -> Part:
         """Decode these images; the windows of those that teach are drawn by their digests."""
@@ -210,7 +214,7 @@ class _Reader:
             self._done += 1
             self._on_image(self._done, len(self._found.images))
             if isinstance(outcome, InputError):
-                self._found.skip(outcome)
+                self.unfit.append(outcome)
                 continue
             chosen = self._chosen(digest)
             windows = outcome.windows
@@ -228,7 +232,15 @@ class _Reader:
             image = load(source, Limits())
             if self._framing.count(*image.shape[:2]) != count:
                 raise InputError("unreadable", f"{source.label}: its header says another size than it has")
-            return self._framing(image)
+            framed = self._framing(image)
+            (rows, columns), (high, wide) = image.shape[:2], framed.cut.content
+            if min(high, wide) < Limits.min_side:
+                raise InputError(
+                    "too_small",
+                    f"{source.label}: {columns} x {rows} pixels are {wide} x {high} at the model's size, which shows "
+                    "no part: cut it into tiles (--tile)",
+                )
+            return framed
         except InputError as error:
             return error
 

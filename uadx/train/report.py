@@ -97,7 +97,7 @@ def _left_out(manifest: Manifest) -> str:
     training = manifest.training
     parts = [
         f"{count} {what}"
-        for count, what in ((training.skipped, "unreadable"), (training.duplicates, "copies"))
+        for count, what in ((training.skipped, "that could not be used"), (training.duplicates, "copies"))
         if count
     ]
     return f" {' and '.join(parts)} were left out." if parts else ""
