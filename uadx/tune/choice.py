@@ -254,7 +254,7 @@ def _nothing_may_run(requested: str, absent: list[Absent], trials: list[Trial], 
     reasons = [f"{one.backend}: {one.reason}" for one in absent]
     reasons += [f"{one.form.device} {one.form.precision} {one.hint}: {one.dropped}" for one in trials if one.dropped]
     hint = "see what there is, and why not the rest: `uadx devices`; and what a device computes: `uadx verify`"
-    if all(one.form.precision == "int8" for one in trials) and not bundle.has_int8:
+    if trials and all(one.form.precision == "int8" for one in trials) and not bundle.has_int8:
         hint = "the bundle has no int8 form; make it: uadx export --precision int8 --model MODEL --data DIR"
     return UnavailableError(
         f"nothing may run on {requested}: all that was tried is dropped", cause_text="\n".join(reasons), hint=hint
