@@ -310,6 +310,16 @@ def test_masks_that_do_not_match_are_sorted_by_what_is_wrong(data):
     ]
 
 
+def test_defective_images_without_any_mask_are_noted(data):
+    shutil.rmtree(data / "ground_truth")
+    (finding,) = findings(survey(data))
+    assert (finding.weight, finding.advice) == (
+        "note",
+        "draw where the defects are: ground_truth/<kind>/NAME_mask.png",
+    )
+    assert finding.message == "12 defective images and no masks: uadx eval measures scores and no maps"
+
+
 def test_the_mask_of_an_image_that_cannot_be_read_is_no_finding_of_its_own(data):
     (data / "test" / "hole" / "000.png").write_bytes(b"junk")
     (finding,) = findings(survey(data))
