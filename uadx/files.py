@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,20 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Make sure that files can be written into a folder, which need not be there: before work that takes minutes.
+
+    Leaves nothing behind. Raises OutputError.
+    """
+    places = (folder.absolute(), *folder.absolute().parents)
+    try:
+        tempfile.TemporaryFile(dir=next(place for place in places if os.path.exists(place))).close()
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be written", cause_text=str(error), hint="choose another place: --output DIR"
+        ) from error
 
 
 def write_whole(path: Path, data: bytes) -> None:

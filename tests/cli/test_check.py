@@ -52,6 +52,34 @@ def test_warnings_alone_end_with_0(uadx, product, tmp_path):
     assert (run.code, run.out.splitlines()[0]) == (0, "warning: 12 good images to train on")
 
 
+@pytest.mark.parametrize("names", [["000"], ["000", "001", "002"], ["000"] * 6])
+def test_fewer_different_images_than_a_training_takes_are_an_error_in_its_words(uadx, product, tmp_path, names):
+    (tmp_path / "data").mkdir()
+    for number, name in enumerate(names):
+        shutil.copy(product / "train" / "good" / f"{name}.png", tmp_path / "data" / f"{number}.png")
+    run = uadx("check", "--data", tmp_path / "data", "-o", tmp_path / "out", "--quick")
+    assert run.code == 9
+    said = [
+        f"error: {tmp_path / 'data'} holds {len(set(names))} different readable images; training needs at least 5",
+        "  fix: bring more pictures of good parts: 20 are a start, 200 make a threshold for 2.5 % false alarms",
+    ]
+    assert run.out.splitlines()[:2] == said
+    assert run.out.splitlines()[-2].startswith(f"{len(names)} image{'s' * (len(names) > 1)}: 1 error")
+    if find_spec("torch") is not None:
+        assert uadx("train", "--data", tmp_path / "data", "-o", tmp_path / "m").err.splitlines()[-2:] == said
+
+
+def test_an_output_that_cannot_be_written_is_said_before_a_picture_is_read(uadx, product, tmp_path, monkeypatch):
+    (tmp_path / "taken").write_text("a file in its place")
+    monkeypatch.setattr("uadx.check.survey.survey", pytest.fail)
+    run = uadx("check", "--data", product, "-o", tmp_path / "taken" / "out")
+    assert run.code == 1
+    first, cause, fix = run.err.splitlines()
+    assert first == f"error: {tmp_path / 'taken' / 'out'} cannot be written"
+    assert str(tmp_path / "taken") in cause
+    assert fix == "  fix: choose another place: --output DIR"
+
+
 def test_an_empty_mask_file_is_a_finding(uadx, product, tmp_path):
     shutil.copytree(product, tmp_path / "data")
     (tmp_path / "data" / "ground_truth" / "hole" / "000_mask.png").write_bytes(b"")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import re
 import shutil
 import xml.etree.ElementTree as ET
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
+
+from uadx.bundle.reader import default_path, open_bundle
+from uadx.bundle.writer import write_files
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +107,36 @@ def test_images_of_another_product_are_noted_in_every_output(uadx, tmp_path):
     assert words in run.out
     assert words in (tmp_path / "out" / "index.html").read_text()
     assert words in json.loads((tmp_path / "out" / "eval.json").read_text())["notes"][0]
+
+
+def test_images_that_taught_or_calibrated_the_model_are_said_everywhere_and_measured_all_the_same(
+    uadx, labelled, tmp_path
+):
+    shipped = open_bundle(default_path())
+    good = sorted((labelled / "test" / "good").iterdir())
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in good]
+    training = msgspec.structs.replace(
+        shipped.manifest.training, taught=tuple(digests[:2]), held_out=(*shipped.manifest.training.held_out, digests[2])
+    )
+    files = {name: (shipped.path / name).read_bytes() for name in shipped.manifest.files}
+    write_files(tmp_path / "model", msgspec.structs.replace(shipped.manifest, training=training), files)
+    run = uadx("eval", "--model", tmp_path / "model", "--data", labelled, "-o", tmp_path / "out", "--json")
+    words = (
+        "of 8 test images 2 taught the model and 1 calibrated it: the figures are better than those of new parts "
+        "would be. Test on images that the training had not"
+    )
+    assert (run.code, run.err) == (0, f"warning: {words}\n")
+    record = json.loads(run.out)
+    assert record["known"] == {"taught": 2, "calibrated": 1}
+    assert record["total"]["auroc"]["value"] > 0.9
+    assert f"<p><strong>Mind: {words}.</strong></p>" in (tmp_path / "out" / "index.html").read_text()
+
+
+def test_images_that_the_training_had_not_are_no_matter(uadx, labelled, tmp_path):
+    run = uadx("eval", "--model", "default", "--data", labelled, "-o", tmp_path / "out", "--json")
+    assert run.err == ""
+    assert json.loads(run.out)["known"] == {"taught": 0, "calibrated": 0}
+    assert "Mind:" not in (tmp_path / "out" / "index.html").read_text()
 
 
 def test_a_simulator_says_so(uadx, labelled, tmp_path):

@@ -225,3 +225,30 @@ def test_an_option_that_the_format_has_no_use_for_is_refused(uadx, product, tmp_
         "error: --batch means nothing for the format 'onnx'",
         "  fix: leave --batch out",
     ]
+
+
+@pytest.mark.parametrize(
+    ("images", "asked", "reason"),
+    [
+        (31, (), "its verdicts were compared with f32's on 31 images, and unasked int8 takes 32: more images below "
+                 "--data, or --precision int8"),
+        (31, ("--precision", "int8"), ""),
+        (32, (), ""),
+    ],
+)  # fmt: skip
+def test_int8_of_few_compared_images_is_the_fastest_only_where_it_is_asked_for(
+    uadx, quantised, tmp_path, monkeypatch, images, asked, reason
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("uadx.tune.choice.HINTS", ("throughput",))
+    bundle = open_bundle(quantised)
+    (variant,) = bundle.manifest.variants
+    own = msgspec.structs.replace(variant.own, cost=Cost(images=images, agreement=1.0, flips=0))
+    variants = (msgspec.structs.replace(variant, own=own),)
+    files = {name: (bundle.path / name).read_bytes() for name in bundle.manifest.files}
+    write_files(tmp_path / "model", msgspec.structs.replace(bundle.manifest, variants=variants), files)
+    tune = ("tune", "--model", tmp_path / "model", "--device", "openvino:CPU", "--seconds", 0.05, "--batch-size", 1)
+    found = json.loads(uadx(*tune, "--json", *asked).out)
+    assert [one["reason"] for one in found["tried"] if one["precision"] == "int8"] == [reason]
+    if reason:
+        assert found["choice"]["precision"] != "int8"

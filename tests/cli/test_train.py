@@ -241,6 +241,7 @@ def test_two_trainings_do_not_share_a_folder(uadx, product, tmp_path):
         f"error: another uadx train is at work in {work}",
         "  fix: wait until it ends, or choose another --output",
     ]
+    assert (work / "lock").exists()
 
 
 @needs_torch
@@ -260,6 +261,8 @@ def test_unreadable_files_and_copies_are_left_out_and_named(uadx, product, tmp_p
         "and trust no verdict"
     ) in run.err.splitlines()
     assert "1 held-out image certifies no lower rate: 5 % takes 95 good images, 1 % takes 495" in run.out.splitlines()
+    page = (tmp_path / "m.training.html").read_text("utf-8")
+    assert "Taught by 5 good images, 1 time each, and calibrated by 1 other." in page
     training = json.loads(uadx("info", tmp_path / "m.zip", "--json").out)["training"]
     assert (training["skipped"], training["duplicates"], training["images"]) == (1, 1, 5)
 
@@ -293,6 +296,29 @@ def test_too_few_images_are_refused(uadx, product, tmp_path):
     run = uadx("train", "--data", data, "--output", tmp_path / "m")
     assert run.code == 2
     assert "holds 3 different readable images; training needs at least 5" in run.err
+    assert [path.name for path in tmp_path.iterdir()] == ["good"]
+
+
+@needs_torch
+def test_images_of_which_next_to_nothing_is_left_at_the_models_size_are_refused_and_taught_as_tiles(uadx, tmp_path):
+    import cv2
+
+    data = tmp_path / "good"
+    data.mkdir()
+    rng = np.random.default_rng(0)
+    for name in "abcdef":
+        cv2.imwrite(str(data / f"{name}.png"), rng.integers(0, 256, (16, 2400, 3), np.uint8))
+    command = ("train", "--data", data, "--output", tmp_path / "m", "--epochs", 1)
+    run = uadx(*command)
+    assert run.code == 2
+    assert run.err.splitlines()[-3:] == [
+        f"warning: skipped: {data / 'f.png'}: 2400 x 16 pixels are 736 x 4 at the model's size, which shows no part: "
+        "cut it into tiles (--tile)",
+        f"error: {data} holds 0 different readable images; training needs at least 5",
+        "  fix: mend what was skipped, or bring more pictures of good parts: 20 are a start, 200 make a "
+        "threshold for 2.5 % false alarms",
+    ]
+    assert uadx(*command, "--tile", 128).code == 0
 
 
 @needs_torch
@@ -305,12 +331,13 @@ def test_an_output_that_is_no_bundle_is_not_written_over(uadx, product, tmp_path
 
 
 @needs_torch
-def test_a_damaged_checkpoint_is_named_and_the_training_starts_anew(uadx, product, tmp_path):
+@pytest.mark.parametrize("content", [b"", b"junk" * 100])
+def test_a_damaged_checkpoint_is_named_and_the_training_starts_anew(tmp_path, content):
     from uadx.stfpm.network import Trunk
     from uadx.stfpm.training import Recipe, Trainer
 
     images = np.zeros((4, 32, 32, 3), np.uint8)
-    (tmp_path / "checkpoint").write_bytes(b"")
+    (tmp_path / "checkpoint").write_bytes(content)
     trainer = Trainer(images, np.full((4, 2), 32), Trunk().folded(), Recipe(epochs=1))
     with pytest.warns(UadxWarning, match="is damaged and not taken up"):
         assert not trainer.restore(tmp_path / "checkpoint")
@@ -385,6 +412,23 @@ def test_a_full_disk_is_said_before_the_training_begins(uadx, product, tmp_path,
 
 
 @needs_torch
+def test_a_disk_that_fills_while_it_trains_is_said_in_the_systems_words(uadx, product, tmp_path):
+    resource = pytest.importorskip("resource", reason="no file sizes can be limited here")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))  # the images have room, a checkpoint has not
+    try:
+        run = uadx("train", "--data", product, "--output", tmp_path / "m", "--epochs", 1, "--image-size", 64)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert run.code == 1
+    first, cause, fix = run.err.splitlines()[-3:]
+    assert re.fullmatch(rf"error: {tmp_path}/m.training/\S+\.checkpoint cannot be written", first)
+    assert cause == "    [Errno 27] File too large"
+    assert fix == "  fix: make room there, or choose another place"
+    assert not list(tmp_path.iterdir())  # no half file, and no folder of a training of which nothing is done
+
+
+@needs_torch
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 def test_a_teacher_file_is_taken_by_its_names(uadx, product, tmp_path, suffix):
     import torch
@@ -410,6 +454,7 @@ def test_a_teacher_file_that_runs_code_or_is_no_resnet18_is_refused(uadx, produc
     from uadx.stfpm.network import Trunk
 
     (tmp_path / "evil.pth").write_bytes(pickle.dumps(print))
+    (tmp_path / "junk.pth").write_bytes(b"junk" * 100)
     torch.save({"layer.weight": torch.zeros(1)}, tmp_path / "other.pth")
     blind, unfit = Trunk().state_dict(), Trunk().state_dict()
     blind["layer2.0.conv1.weight"].zero_()
@@ -418,6 +463,7 @@ def test_a_teacher_file_that_runs_code_or_is_no_resnet18_is_refused(uadx, produc
     torch.save(unfit, tmp_path / "unfit.pth")
     refused = {
         "evil": "cannot be read as plain weights\n    UnpicklingError: torch reads nothing but tensors from it",
+        "junk": "cannot be read as plain weights\n    KeyError: 1785425525",
         "other": "the weights have no entry `conv1.weight`",
         "blind": "blind.pth sees nothing: all of `layer2.0.conv1.weight` is 0",
         "unfit": "unfit.pth holds values that are no numbers in float16: `layer1.0.conv1.weight`",

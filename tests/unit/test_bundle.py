@@ -196,6 +196,13 @@ def test_a_wrong_field_is_named_by_its_path(bundle, change, words):
     assert words in error.cause_text
 
 
+def test_a_bundle_of_a_newer_uadx_asks_for_that_and_not_for_a_training(bundle):
+    edit(bundle, lambda m: m.update(schema=99))
+    error = refused(bundle)
+    assert error.cause_text == "it has schema 99, this uadx reads schema 2"
+    assert error.hint == "a newer uadx wrote it: python -m pip install --upgrade uadx"
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [

@@ -13,6 +13,7 @@ from PIL import Image
 from uadx.check.rules import findings
 from uadx.check.survey import survey
 from uadx.errors import UsageError
+from uadx.evaluation.layout import find_test_set
 from uadx.train.dataset import good_folder
 
 
@@ -307,6 +308,32 @@ def test_masks_that_do_not_match_are_sorted_by_what_is_wrong(data):
         ),
         ("warning", "1 mask of no image", ["ground_truth/stain/999_mask.png"]),
     ]
+
+
+def test_defective_images_without_any_mask_are_noted(data):
+    shutil.rmtree(data / "ground_truth")
+    (finding,) = findings(survey(data))
+    assert (finding.weight, finding.advice) == (
+        "note",
+        "draw where the defects are: ground_truth/<kind>/NAME_mask.png",
+    )
+    assert finding.message == "12 defective images and no masks: uadx eval measures scores and no maps"
+
+
+def test_the_mask_of_an_image_that_cannot_be_read_is_no_finding_of_its_own(data):
+    (data / "test" / "hole" / "000.png").write_bytes(b"junk")
+    (finding,) = findings(survey(data))
+    assert (finding.rule, finding.groups) == ("unreadable", [[PurePath("test/hole/000.png")]])
+
+
+def test_a_test_set_without_good_images_is_named_as_eval_refuses_it(data):
+    shutil.rmtree(data / "test" / "good")
+    (finding,) = findings(survey(data))
+    assert finding.weight == "warning"
+    assert finding.message == f"{data / 'test'} has no sub-folder 'good', and uadx eval measures nothing"
+    with pytest.raises(UsageError, match="has no sub-folder 'good'") as refused:
+        find_test_set(data)
+    assert finding.advice == refused.value.hint
 
 
 def test_a_plain_folder_of_good_images_is_looked_at_too(product):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from uadx.bench.engine import Timed, latencies, throughput
 from uadx.bench.instant import instant
 from uadx.bench.stages import stages
 from uadx.bench.startup import Started, start
-from uadx.errors import UsageError
+from uadx.errors import UadxWarning, UsageError
 from uadx.images.source import Source
 from uadx.images.sources import expand
 from uadx.output.runner import run
@@ -34,7 +35,8 @@ SIDE = 300
 class Figures:
     """One device. windows: of an image, on average: more than 1 where images are cut into tiles. engine, whole, rest: a
     measurement for each round, rest with an engine that answers at once. latency: milliseconds of single windows.
-    stages: core-milliseconds by stage. started: of a process of its own."""
+    stages: core-milliseconds by stage. started: of a process of its own. unread: the share of the inputs that cannot be
+    read, which count as images."""
 
     label: str
     windows: float = 1.0
@@ -43,6 +45,7 @@ class Figures:
     rest: list[Timed] = field(default_factory=list)
     latency: list[float] = field(default_factory=list)
     stages: dict[str, float] = field(default_factory=dict)
+    unread: float = 0.0
     started: Started = field(init=False)
 
     @property
@@ -102,6 +105,13 @@ def measure(
             stage(f"{figures.label}, stages and start")
             figures.stages = stages(pipeline.inspector, sources, formats)
             figures.started = start(_arguments(config, what))
+        if found[0].unread:
+            warnings.warn(
+                f"{100 * found[0].unread:.0f} % of the inputs cannot be read, and count as images: the rates from "
+                "files to results are none of good files",
+                UadxWarning,
+                stacklevel=2,
+            )
     return found
 
 
@@ -116,9 +126,10 @@ def _round(
     figures.latency += latencies(inspector.opened, golden[:1], seconds / 4)
     many = max(len(sources), round(seconds * figures.engine[-1].rate / figures.windows))
     chosen = [sources[index % len(sources)] for index in range(many)]
-    figures.whole.append(_whole(pipeline, chosen, output, formats))
+    whole, figures.unread = _whole(pipeline, chosen, output, formats)
+    figures.whole.append(whole)
     with instant(inspector.opened, inspector.level_maps(golden[:1])):
-        figures.rest.append(_whole(pipeline, chosen, output, formats))
+        figures.rest.append(_whole(pipeline, chosen, output, formats)[0])
 
 
 def _windows(pipeline: Pipeline, sources: list[Source]) -> float:
@@ -129,11 +140,12 @@ def _windows(pipeline: Pipeline, sources: list[Source]) -> float:
     return statistics.fmean([len(item.cut.corners) for item in items if item.cut is not None] or [1.0])
 
 
-def _whole(pipeline: Pipeline, sources: list[Source], output: Path, formats: Sequence[str]) -> Timed:
-    """Files in, results out, as `uadx run` does it."""
+def _whole(pipeline: Pipeline, sources: list[Source], output: Path, formats: Sequence[str]) -> tuple[Timed, float]:
+    """Files in, results out, as `uadx run` does it; and the share of them that could not be read."""
     cores = time.process_time()
     summary = run(pipeline, iter(sources), output, formats, what="uadx bench")
-    return Timed(summary.counts.images, summary.seconds, time.process_time() - cores)
+    counts = summary.counts
+    return Timed(counts.images, summary.seconds, time.process_time() - cores), counts.errors / counts.images
 
 
 def _pictures(pipeline: Pipeline, folder: Path) -> Path:

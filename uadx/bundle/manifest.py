@@ -178,12 +178,17 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 raise ValueError(f"`{field}`: values must be in ascending order")
 
 
+class NewerSchemaError(ValueError):
+    """A manifest.json that only a newer uadx can read."""
+
+
 def decode(data: bytes) -> Manifest:
     """Read manifest.json. Raises msgspec.MsgspecError with the path of the wrong field; ValueError for the schema, for
     fields that do not fit each other, and where anything was changed since it was written."""
     head = msgspec.json.decode(data, type=_Head)
     if head.schema != SCHEMA:
-        raise ValueError(f"it has schema {head.schema}, this uadx reads schema {SCHEMA}")
+        kind = NewerSchemaError if head.schema > SCHEMA else ValueError
+        raise kind(f"it has schema {head.schema}, this uadx reads schema {SCHEMA}")
     manifest = msgspec.json.decode(data, type=Manifest)
     for variant in manifest.variants:
         if not {variant.file, *variant.files} <= set(manifest.files):

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from uadx.api import ModelArtifact
 from uadx.bundle.external import uses_external_data
-from uadx.bundle.manifest import Manifest, calibrated_as, decode
+from uadx.bundle.manifest import Manifest, NewerSchemaError, calibrated_as, decode
 from uadx.errors import BundleError, UsageError
 from uadx.images.framing import Tiling
 from uadx.scoring.calibration import Calibration, Thresholds
@@ -34,6 +34,7 @@ REQUIRED = frozenset({MODEL, GOLDEN})
 MAX_UNPACKED = 1 << 30
 DEFAULT = "default"
 _RETRAIN = "copy the bundle again from where it was made, or train it anew: uadx train"
+_UPDATE = "a newer uadx wrote it: python -m pip install --upgrade uadx"
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,8 @@ def _open_directory(directory: Path, shown: str) -> Bundle:
     try:
         manifest = decode(raw)
     except (msgspec.MsgspecError, ValueError) as error:
-        raise BundleError(f"{shown}: {MANIFEST} is not valid", cause_text=str(error), hint=_RETRAIN) from error
+        hint = _UPDATE if isinstance(error, NewerSchemaError) else _RETRAIN
+        raise BundleError(f"{shown}: {MANIFEST} is not valid", cause_text=str(error), hint=hint) from error
     if missing := sorted(REQUIRED - set(manifest.files)):
         raise BundleError(f"{shown}: {MANIFEST} lists no {' and no '.join(missing)}", hint=_RETRAIN)
     for name, expected in manifest.files.items():

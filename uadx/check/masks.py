@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 from uadx.check.findings import Finding
 from uadx.check.survey import Survey
-from uadx.evaluation.layout import GOOD
+from uadx.evaluation.layout import GOOD, MASKS
 from uadx.evaluation.masks import SUFFIXES, decode_mask, find_mask, is_jpeg
 from uadx.plural import counted
 
@@ -17,8 +17,12 @@ NEARLY_ALL = 0.9
 
 def masks(survey: Survey) -> Iterator[Finding]:
     if not survey.masks.is_dir():
+        if defective := [image for image in survey.of("test") if image.kind != GOOD]:
+            what = f"{counted(len(defective), 'defective image')} and no masks: uadx eval measures scores and no maps"
+            yield Finding("mask", "note", what, f"draw where the defects are: {MASKS}/<kind>/NAME_mask.png", [])
         return
-    found: set[Path] = set()
+    unread = [place.relative_to("test") for place, _ in survey.unread if place.parts[0] == "test"]
+    found = {path for path in (find_mask(place, survey.masks) for place in unread) if path is not None}
     missing: list[PurePath] = []
     blank: list[PurePath] = []
     misfits: list[PurePath] = []
@@ -49,7 +53,13 @@ def masks(survey: Survey) -> Iterator[Finding]:
     for places, weight, noun, what, advice in (
         (misfits, "error", "image", "whose mask has another size, or is no picture", "draw the mask on the image"),
         (on_good, "error", "good image", "with a mask that marks a defect", "decide whether they are good"),
-        (blank, "error", "defective image", "with a mask that marks nothing", "draw the defect: anything but 0"),
+        (
+            blank,
+            "error",
+            "defective image",
+            "with a mask that marks nothing",
+            "draw the defect in grey above 0; transparency is not looked at",
+        ),
         (whole, "warning", "mask", "that marks nearly the whole image", "is it inverted? Good pixels are 0"),
         (missing, "warning", "defective image", "without a mask, which counts for the image figures only", "draw one"),
         (orphans, "warning", "mask", "of no image", "a mask is called NAME_mask.png, or as its image is"),

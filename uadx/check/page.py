@@ -15,6 +15,7 @@ from uadx.errors import InputError
 from uadx.files import write_whole
 from uadx.images.decode import Limits, load
 from uadx.images.sources import expand
+from uadx.plural import counted
 from uadx.report.pictures import thumbnail
 from uadx.report.style import style
 
@@ -31,7 +32,7 @@ def write_page(path: Path, survey: Survey, found: Sequence[Finding]) -> None:
         style=style(),
         data=escape(str(survey.data)),
         verdict=escape(verdict(found)),
-        facts=escape(f"{len(survey.images)} images read, {len(survey.unread)} not · uadx {__version__}"),
+        facts=escape(f"{counted(len(survey.images), 'image')} read, {len(survey.unread)} not · uadx {__version__}"),
         rows="\n".join(_row(part, kind, survey.of(part, kind)) for part, kind in kinds),
         sections="\n".join(_section(finding, survey) for finding in found) or "<p>Nothing to mend.</p>",
     )

@@ -10,7 +10,10 @@ from uadx.check.masks import masks
 from uadx.check.oddities import oddities
 from uadx.check.sisters import sisters
 from uadx.check.survey import Survey
+from uadx.errors import UsageError
+from uadx.evaluation.layout import GOOD, find_test_set
 from uadx.plural import counted
+from uadx.train.enough import START, too_few
 
 FEWEST = 20
 """Good images to train on below which a threshold says little."""
@@ -55,15 +58,20 @@ def _folders(survey: Survey) -> Iterator[Finding]:
     if survey.mixed:
         message, advice = survey.mixed
         yield Finding("not good", "error", message, advice, [])
-    count = len(survey.of("train"))
+    count = len({image.digest for image in survey.of("train")})
     if 0 < count < FEWEST:
-        yield Finding(
-            "few",
-            "warning",
-            f"{counted(count, 'good image')} to train on",
-            "20 are a start, 200 make a threshold for 2.5 % false alarms",
-            [],
-        )
+        folder = survey.data / "train" / GOOD
+        refused = too_few(folder if folder.is_dir() else survey.data, count)
+        message, advice = refused or (f"{counted(count, 'good image')} to train on", START)
+        yield Finding("few", "error" if refused else "warning", message, advice, [])
+
+    if (survey.data / "test").is_dir():
+        try:
+            find_test_set(survey.data)
+        except UsageError as error:
+            yield Finding(
+                "no good to test", "warning", f"{error.message}, and uadx eval measures nothing", error.hint or "", []
+            )
 
 
 _RULES: tuple[Callable[[Survey], Iterator[Finding]], ...] = (

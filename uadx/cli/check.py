@@ -53,8 +53,10 @@ def command(data: Path, output: Path, quick: bool, as_json: bool, quiet: bool) -
     from uadx.check.rules import findings
     from uadx.check.survey import survey
     from uadx.cli.progress import shown_progress, shown_warnings
-    from uadx.files import write_whole
+    from uadx.files import check_writable, write_whole
+    from uadx.plural import counted
 
+    check_writable(output)
     with shown_warnings():
         with shown_progress("reading", quiet) as advance:
             found = survey(data, advance)
@@ -70,7 +72,7 @@ def command(data: Path, output: Path, quick: bool, as_json: bool, quiet: bool) -
         click.echo((output / "index.html").resolve())
     else:
         _say(results)
-        click.echo(f"{len(found.images)} images: {verdict(results)}")
+        click.echo(f"{counted(len(found.images), 'image')}: {verdict(results)}")
         click.echo(f"look at it: {(output / 'index.html').resolve().as_uri()}")
     return EXIT_FINDINGS if any(finding.weight == "error" for finding in results) else 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from uadx.cli import options
-from uadx.errors import EXIT_INPUTS_FAILED
+from uadx.errors import EXIT_INPUTS_FAILED, UadxWarning
 
 if TYPE_CHECKING:
     from uadx.evaluation.evaluate import Evaluation, Figures
@@ -52,6 +53,7 @@ def command(data: Path, output: Path, as_json: bool, quiet: bool, **settings: An
     """
     from uadx.cli.progress import NO_MODEL, shown_progress, shown_warnings
     from uadx.evaluation.evaluate import evaluate
+    from uadx.evaluation.known import Known
     from uadx.evaluation.layout import find_test_set
     from uadx.evaluation.page import write_page
     from uadx.evaluation.record import write_record
@@ -67,7 +69,7 @@ def command(data: Path, output: Path, as_json: bool, quiet: bool, **settings: An
             click.echo(f"SIMULATED: {pipeline.inspector.opened.used} is no hardware", err=True)
         if config.model is None and not quiet:
             click.echo(NO_MODEL, err=True)
-        worst = Worst(test_set.masks)
+        worst, known = Worst(test_set.masks), Known(pipeline.bundle.manifest.training)
         with shown_progress("inspecting", quiet) as advance, csv_table(output / "images.csv") as add_row:
 
             def watched() -> Iterator[Result]:
@@ -77,15 +79,18 @@ def command(data: Path, output: Path, as_json: bool, quiet: bool, **settings: An
                     if result.error is not None:
                         click.echo(f"error: {result['error']['message']}", err=True)
                     worst.add(result)
+                    known.add(result)
                     yield result
                     advance(next(count))
 
             evaluation = evaluate(watched(), test_set.masks)
         for message in evaluation.unfit:
             click.echo(f"error: {message}", err=True)
+        if known.warning is not None:
+            warnings.warn(known.warning, UadxWarning, stacklevel=2)
         page = output / "index.html"
-        write_page(page, pipeline, data, evaluation, worst)
-        record = write_record(output / "eval.json", pipeline, data, evaluation)
+        write_page(page, pipeline, data, evaluation, worst, known)
+        record = write_record(output / "eval.json", pipeline, data, evaluation, known)
         if as_json:
             click.echo(record)
         elif quiet:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from uadx.errors import UnavailableError, UsageError
-from uadx.limits import LARGEST_BATCH
+from uadx.limits import FEW_COMPARED, LARGEST_BATCH
 from uadx.plural import counted
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from uadx.bundle.manifest import Cost
     from uadx.bundle.reader import Bundle
 
-FEW = 32
-"""Images, below which what int8 costs is not known."""
 ALLOWED = 0.01
 """Share of other verdicts from which `uadx tune` refuses a form, too."""
 LEAST_AGREEMENT = 0.98
@@ -166,11 +164,11 @@ def _quantised(bundle: Bundle, precision: Precision | None, data: Path | None, w
 
 def _doubts(cost: Cost | None) -> Iterator[str]:
     """Why the int8 form may not be as good as float32, or cannot be told to be, and what to do."""
-    if cost is None or cost.images < FEW:
+    if cost is None or cost.images < FEW_COMPARED:
         count = counted(0 if cost is None else cost.images, "image")
         yield (
-            f"int8 was compared with f32 on {count}, which shows little: name a folder that has {FEW} or more below "
-            "test/, or train on more good images; until then run f32"
+            f"int8 was compared with f32 on {count}, which shows little: name a folder that has {FEW_COMPARED} or more "
+            "below test/, or train on more good images; until then run f32"
         )
     if cost is not None and (cost.flips > ALLOWED * cost.images or cost.agreement < LEAST_AGREEMENT):
         yield (

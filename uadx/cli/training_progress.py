@@ -48,7 +48,7 @@ class TerminalProgress(Progress):
             if resumed_at:
                 click.echo(f"going on after epoch {resumed_at} of {epochs}", err=True)
             for count, what in (
-                (dataset.skipped, "could not be read"),
+                (dataset.skipped, "could not be used"),
                 (dataset.duplicates, "are duplicates"),
             ):
                 if count:

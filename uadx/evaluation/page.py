@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uadx.evaluation.evaluate import Evaluation, Figures
+from uadx.evaluation.known import Known
 from uadx.evaluation.layout import GOOD
 from uadx.evaluation.pixels import GRID, Defects
 from uadx.evaluation.ranking import Measure
@@ -22,7 +23,7 @@ from uadx.report.pictures import figure
 from uadx.report.style import style
 
 
-def write_page(path: Path, pipeline: Pipeline, data: Path, evaluation: Evaluation, worst: Worst) -> None:
+def write_page(path: Path, pipeline: Pipeline, data: Path, evaluation: Evaluation, worst: Worst, known: Known) -> None:
     """Write the page whole or not at all. Raises OutputError."""
     inspector = pipeline.inspector
     manifest = inspector.bundle.manifest
@@ -40,6 +41,7 @@ def write_page(path: Path, pipeline: Pipeline, data: Path, evaluation: Evaluatio
         threshold=f"{inspector.thresholds.image:.3g}",
         meaning=_meaning(pipeline),
         verdicts=_verdicts(evaluation),
+        known="" if known.warning is None else f"<p><strong>Mind: {escape(known.warning)}.</strong></p>",
         rows="\n".join(_row(figures) for figures in (*evaluation.kinds, evaluation.total)),
         notes="".join(f" {escape(note)}" for note in evaluation.notes),
         histogram=histogram(good, defective, inspector.thresholds.image),

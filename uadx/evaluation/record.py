@@ -8,12 +8,13 @@ from pathlib import Path
 
 from uadx import __version__
 from uadx.evaluation.evaluate import Evaluation, Figures
+from uadx.evaluation.known import Known
 from uadx.evaluation.ranking import Measure
 from uadx.files import write_whole
 from uadx.pipeline import Pipeline
 
 
-def write_record(path: Path, pipeline: Pipeline, data: Path, evaluation: Evaluation) -> str:
+def write_record(path: Path, pipeline: Pipeline, data: Path, evaluation: Evaluation, known: Known) -> str:
     """Write the figures whole or not at all and return the text. Raises OutputError."""
     inspector = pipeline.inspector
     record = {
@@ -27,6 +28,7 @@ def write_record(path: Path, pipeline: Pipeline, data: Path, evaluation: Evaluat
         "unread": evaluation.unread,
         "unmasked": evaluation.unmasked,
         "unsorted": evaluation.unsorted,
+        "known": {"taught": known.taught, "calibrated": known.calibrated},
         "notes": evaluation.notes,
         "kinds": [_plain(figures) for figures in evaluation.kinds],
         "total": _plain(evaluation.total),

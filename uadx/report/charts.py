@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from typing import NamedTuple
@@ -66,13 +67,20 @@ def _ticks(
     round_ = [digit * 10.0**power for power in range(last - 1, last + 1) for digit in (1, 2, 5)]
     values = [value for value in (*(-each for each in reversed(round_)), 0.0, *round_) if lowest <= value <= highest]
     if len(values) < 3:
-        values = np.linspace(lowest, highest, 6)[1:-1].tolist()
+        step = _round_step(highest - lowest)
+        values = [step * count for count in range(math.ceil(lowest / step), math.floor(highest / step) + 1)]
     before = -np.inf
     for value in values:
         at = float(place(value))
         if at - before > TICK and 0.02 < at < 0.98:
             before = at
             yield value, at
+
+
+def _round_step(length: float) -> float:
+    """The least of 1, 2 and 5 times a power of ten of which a length has ten at most, and so four at least."""
+    power = 10.0 ** math.floor(math.log10(length))
+    return next(step for step in (0.1 * power, 0.2 * power, 0.5 * power, power) if length <= 10 * step)
 
 
 class Curve(NamedTuple):

@@ -10,9 +10,9 @@ is, and a moving average of the weights keeps the end steady. What each is worth
 from __future__ import annotations
 
 import copy
+import io
 import math
 import os
-import pickle
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -26,7 +26,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from uadx.contract import words
 from uadx.errors import UadxError, UadxWarning
+from uadx.files import whole_file
 from uadx.stfpm.difficulty import Difficulty, DifficultyFit
 from uadx.stfpm.network import Student, Trunk, normalise_pixels, normalised_distance, unit
 from uadx.stfpm.synthetic import paste
@@ -145,7 +147,7 @@ class Trainer:
 
     def run(self, checkpoint: Path, on_step: Callable[[int], None] = lambda images: None) -> Iterator[Epoch]:
         """Train to the end, yielding after each epoch. The state is saved to checkpoint after the first epoch,
-        the last, and every SAVE_EVERY seconds between. Raises UadxError where the training diverges."""
+        the last, and every SAVE_EVERY seconds between. Raises UadxError where the training diverges, OutputError."""
         if self.recipe.epochs > 1:
             self.teacher.keep()
         while self.epoch < self.recipe.epochs:
@@ -249,7 +251,7 @@ class Trainer:
                 mean.lerp_(value, 1 - decay)
 
     def save(self, path: Path) -> None:
-        """Write the state whole or not at all."""
+        """Write the state whole or not at all. Raises OutputError."""
         state = {
             "version": STATE_VERSION,
             "recipe": asdict(self.recipe),
@@ -260,19 +262,20 @@ class Trainer:
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
-        temporary = path.with_name(f"{path.name}.tmp")
-        with open(temporary, "wb") as file:
-            torch.save(state, file)
+        buffer = io.BytesIO()
+        torch.save(state, buffer)  # to a file on a full disk, it would hide the system's own words
+        with whole_file(path) as file:
+            file.write(buffer.getbuffer())
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
 
     def restore(self, path: Path) -> bool:
         """Take up a saved state; False where it is damaged or belongs to another recipe. Runs no pickled code."""
         try:
             state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
-        except (EOFError, RuntimeError, pickle.UnpicklingError, OSError) as error:
-            warnings.warn(f"the checkpoint {path} is damaged and not taken up: {error}", UadxWarning, stacklevel=2)
+        except Exception as error:  # bytes that are no state make torch stumble in many ways, KeyError among them
+            what = f"the checkpoint {path} is damaged and not taken up: {words(error)}"
+            warnings.warn(what, UadxWarning, stacklevel=2)
             return False
         if state.get("version") != STATE_VERSION or state.get("recipe") != asdict(self.recipe):
             return False

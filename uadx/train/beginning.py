@@ -15,7 +15,7 @@ from uadx.images.framing import Framing, Tiling
 from uadx.stfpm.graph import network_weights
 from uadx.stfpm.training import Recipe
 from uadx.stfpm.weights import STUDENT, Weights, levels_of
-from uadx.train.dataset import MINIMUM_IMAGES
+from uadx.train.enough import MINIMUM_IMAGES
 from uadx.train.proportions import fitting_size, size_of_tiles
 from uadx.train.split import Split
 from uadx.train.teacher import TeacherWeights, load_teacher, rounded

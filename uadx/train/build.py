@@ -116,18 +116,24 @@ def _beginning(options: TrainOptions, folder: Path, progress: Progress) -> Begin
 
 @contextmanager
 def _alone_in(work: Path) -> Iterator[None]:
-    """The folder of the work in progress, which no other training uses meanwhile."""
+    """The folder of the work in progress, which no other training uses meanwhile. What ends without an epoch that was
+    saved leaves no such folder."""
     try:
         work.mkdir(parents=True, exist_ok=True)
         (work / "lock").touch()
     except OSError as error:
         raise OutputError(f"{work} cannot be written", cause_text=str(error), hint="choose another --output") from error
-    with open(work / "lock", "wb") as lock:
-        if not try_lock(lock):
-            raise UsageError(
-                f"another uadx train is at work in {work}", hint="wait until it ends, or choose another --output"
-            )
-        yield
+    alone = False
+    try:
+        with open(work / "lock", "wb") as lock:
+            if not (alone := try_lock(lock)):
+                raise UsageError(
+                    f"another uadx train is at work in {work}", hint="wait until it ends, or choose another --output"
+                )
+            yield
+    finally:
+        if alone and not any(work.glob("*.checkpoint")):
+            shutil.rmtree(work, ignore_errors=True)  # what ends the training is worth more than what is left of it
 
 
 def _trained(

@@ -24,9 +24,9 @@ from uadx.images.source import Source
 from uadx.images.sources import expand
 from uadx.pipeline.stream import staged
 from uadx.train.array_file import new_images
+from uadx.train.enough import too_few
 from uadx.train.split import Split
 
-MINIMUM_IMAGES = 5
 MOST_WINDOWS = 2_000
 """Windows of all teaching images together: a student that sees 25,600 sees each a few times."""
 
@@ -105,11 +105,11 @@ def read_good_images(
 ) -> Dataset:
     """Decode every image below folder into the memory map `cache`.
 
-    An image that cannot be read is skipped with a warning that names it. Raises UsageError below 5 good images.
+    An image that cannot be read, or of which next to nothing is left at the model's size, is skipped with a warning
+    that names it. Raises UsageError below 5 good images.
     """
     found = _Found(sorted(expand(folder), key=lambda source: source.output), framing)
-    if len(found.images) < MINIMUM_IMAGES:
-        raise _too_few(folder, len(found.images))
+    _refuse_few(folder, len(found.images), found.skipped)
     digests = sorted(found.images)
     held_out = split(digests, [found.images[digest][0].output.as_posix() for digest in digests])
     teaching = [digest for digest, held in zip(digests, held_out, strict=True) if not held]
@@ -126,14 +126,15 @@ def read_good_images(
     windows = new_images(cache, (rows, framing.height, framing.width, 3))
     reader = _Reader(found, framing, windows, kept, on_image)
     train, rest = reader.read(teaching), reader.read(calibrating)
+    for error in sorted(reader.unfit, key=lambda error: error.message):  # which begins with the image's name
+        found.skip(error)
     count = len(train.digests) + len(rest.digests)
-    if count >= MINIMUM_IMAGES and not rest.digests:
+    _refuse_few(folder, count, found.skipped)
+    if not rest.digests:
         raise UsageError(
             f"no image of {folder} is left to calibrate by: all {count} taught the model, which repeats them too well",
             hint="bring good images that did not teach it",
         )
-    if count < MINIMUM_IMAGES:
-        raise _too_few(folder, count)
     return Dataset(train, rest, found.skipped, found.duplicates)
 
 
@@ -146,11 +147,10 @@ def digest(source: Source) -> str:
         raise InputError("unreadable", f"{source.label} cannot be read", cause_text=str(error)) from error
 
 
-def _too_few(folder: Path, count: int) -> UsageError:
-    return UsageError(
-        f"{folder} holds {count} different readable images; training needs at least {MINIMUM_IMAGES}",
-        hint="bring more pictures of good parts: 20 are a start, 200 make a threshold for 2.5 % false alarms",
-    )
+def _refuse_few(folder: Path, count: int, skipped: int) -> None:
+    if found := too_few(folder, count):
+        message, advice = found
+        raise UsageError(message, hint=f"mend what was skipped, or {advice}" if skipped else advice)
 
 
 def _kept(counts: dict[str, int]) -> dict[str, int]:
@@ -190,7 +190,7 @@ class _Found:
 
 
 class _Reader:
-    """Fills the memory map, part by part."""
+    """Fills the memory map, part by part. unfit: why images that were to be read are not in it."""
 
     def __init__(
         self,
@@ -202,6 +202,7 @@ class _Reader:
     ) -> None:
         self._found, self._framing, self._windows, self._kept, self._on_image = found, framing, windows, kept, on_image
         self._row = self._done = 0
+        self.unfit: list[InputError] = []
 
     def read(self, digests: Sequence[str]) -> Part:
         """Decode these images; the windows of those that teach are drawn by their digests."""
@@ -213,7 +214,7 @@ class _Reader:
             self._done += 1
             self._on_image(self._done, len(self._found.images))
             if isinstance(outcome, InputError):
-                self._found.skip(outcome)
+                self.unfit.append(outcome)
                 continue
             chosen = self._chosen(digest)
             windows = outcome.windows
@@ -231,7 +232,15 @@ class _Reader:
             image = load(source, Limits())
             if self._framing.count(*image.shape[:2]) != count:
                 raise InputError("unreadable", f"{source.label}: its header says another size than it has")
-            return self._framing(image)
+            framed = self._framing(image)
+            (rows, columns), (high, wide) = image.shape[:2], framed.cut.content
+            if min(high, wide) < Limits.min_side:
+                raise InputError(
+                    "too_small",
+                    f"{source.label}: {columns} x {rows} pixels are {wide} x {high} at the model's size, which shows "
+                    "no part: cut it into tiles (--tile)",
+                )
+            return framed
         except InputError as error:
             return error
 

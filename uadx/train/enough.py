@@ -6,6 +6,7 @@ import math
 import re
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +17,23 @@ from uadx.plural import counted
 from uadx.scoring.calibration import DEFAULT_FPR, Calibration
 from uadx.train.split import parts_of
 
+MINIMUM_IMAGES = 5
 FEW = 4
 """Held-out images, below which a verdict is a guess."""
 RATES = (0.05, 0.01)
 """False-alarm rates that are worth naming."""
+START = "20 are a start, 200 make a threshold for 2.5 % false alarms"
+
+
+def too_few(folder: Path, count: int) -> tuple[str, str] | None:
+    """What to say, and to advise, of a folder with so many different images that can be read where a training refuses
+    them; None where they are enough to begin with."""
+    if count >= MINIMUM_IMAGES:
+        return None
+    return (
+        f"{folder} holds {count} different readable images; training needs at least {MINIMUM_IMAGES}",
+        f"bring more pictures of good parts: {START}",
+    )
 
 
 def takes(calibration: Calibration, held_out: float) -> str:

@@ -51,7 +51,7 @@ def write_report(
         images=counted(training.images, "good image"),
         epochs=counted(training.epochs, "time"),
         lowest=f"{calibration.lowest_fpr:.2g}",
-        held_out=len(training.held_out),
+        held_out=counted(len(training.held_out), "other"),
         left_out=_left_out(manifest),
         threshold=f"{threshold:.4g}",
         rate=f"{manifest.default_fpr:.2g}",
@@ -97,7 +97,7 @@ def _left_out(manifest: Manifest) -> str:
     training = manifest.training
     parts = [
         f"{count} {what}"
-        for count, what in ((training.skipped, "unreadable"), (training.duplicates, "copies"))
+        for count, what in ((training.skipped, "that could not be used"), (training.duplicates, "copies"))
         if count
     ]
     return f" {' and '.join(parts)} were left out." if parts else ""

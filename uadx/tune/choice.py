@@ -21,8 +21,10 @@ from uadx.api import Hint, Precision
 from uadx.bundle.reader import Bundle
 from uadx.devices.resolve import Resolver
 from uadx.errors import UnavailableError
+from uadx.limits import FEW_COMPARED
 from uadx.pipeline.config import PipelineConfig
 from uadx.pipeline.inspector import Inspector
+from uadx.plural import counted
 from uadx.tune.candidates import Absent, Form, groups
 from uadx.tune.trial import Trial, first_look, measured
 from uadx.tune.verdicts import Comparison, images_of, without_images
@@ -146,7 +148,7 @@ class _Search:
         tried: Callable[[Trial], None],
     ) -> None:
         self.bundle, self.devices_file, self.stage, self.tried = bundle, config.devices_file, stage, tried
-        self.seconds, self.comparison = seconds, comparison
+        self.seconds, self.comparison, self.asked = seconds, comparison, config.precision
         self.hints: tuple[Hint, ...] = HINTS if config.hint is None else (config.hint,)
         self.trials: list[Trial] = []
         self.fastest: dict[int, float] = {}
@@ -214,15 +216,25 @@ class _Search:
         return trial
 
     def _judge(self, trial: Trial) -> None:
-        """Drop it where too many verdicts are others, or nothing is known of them."""
-        if trial.dropped or (trial.verdicts is not None and trial.verdicts.allowed):
-            return
+        """Drop it where too many verdicts are others, or too little is known of them."""
         found = trial.verdicts
-        trial.dropped = (
-            "the bundle does not say how many verdicts it changes: give --data"
-            if found is None
-            else f"{found.changed} of {found.images} verdicts changed, and 1 % may"
-        )
+        if trial.dropped:
+            return
+        if found is None:
+            trial.dropped = "the bundle does not say how many verdicts it changes: give --data"
+        elif not found.allowed:
+            trial.dropped = f"{found.changed} of {found.images} verdicts changed, and 1 % may"
+        elif trial.form.precision == "int8" and self.asked is None and (count := self._compared(trial)) < FEW_COMPARED:
+            trial.dropped = (
+                f"its verdicts were compared with f32's on {counted(count, 'image')}, and unasked int8 takes "
+                f"{FEW_COMPARED}: more images below --data, or --precision int8"
+            )
+
+    def _compared(self, trial: Trial) -> int:
+        """How many images a form's verdicts are known of, without the golden ones."""
+        assert trial.verdicts is not None
+        golden = trial.parity.images if trial.parity is not None and self.comparison is None else 0
+        return trial.verdicts.images - golden
 
 
 def _nearest(leaders: list[Trial]) -> list[Finalist]:
@@ -254,7 +266,7 @@ def _nothing_may_run(requested: str, absent: list[Absent], trials: list[Trial], 
     reasons = [f"{one.backend}: {one.reason}" for one in absent]
     reasons += [f"{one.form.device} {one.form.precision} {one.hint}: {one.dropped}" for one in trials if one.dropped]
     hint = "see what there is, and why not the rest: `uadx devices`; and what a device computes: `uadx verify`"
-    if all(one.form.precision == "int8" for one in trials) and not bundle.has_int8:
+    if trials and all(one.form.precision == "int8" for one in trials) and not bundle.has_int8:
         hint = "the bundle has no int8 form; make it: uadx export --precision int8 --model MODEL --data DIR"
     return UnavailableError(
         f"nothing may run on {requested}: all that was tried is dropped", cause_text="\n".join(reasons), hint=hint

@@ -115,6 +115,14 @@ def test_int8_that_the_bundle_does_not_have_is_told_how_it_is_made(uadx):
     assert done.err.endswith(f"  fix: {made}\n")
 
 
+def test_where_there_is_no_such_device_nobody_is_sent_to_make_an_int8_form(uadx, tmp_path):
+    (tmp_path / "none.yaml").write_text("version: 1\nkinds: {npu: {backends: [gone]}}\n")
+    done = uadx("tune", *QUICK, "--device", "npu", "--devices-file", tmp_path / "none.yaml")
+    assert done.code == 4
+    assert "gone: no installed package provides the backend 'gone'" in done.err
+    assert done.err.splitlines()[-1].startswith("  fix: see what there is, and why not the rest: `uadx devices`")
+
+
 def test_a_backend_that_is_fast_and_wrong_is_dropped_with_its_numbers(uadx, acme):
     path = acme(answering="maps = {k: np.zeros_like(v) for k, v in maps.items()}")
     done = uadx("tune", *QUICK, "--precision", "f32", "--devices-file", path)
