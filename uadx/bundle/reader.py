@@ -100,6 +100,11 @@ class Bundle:
 
         A good image scores above the first with probability at most fpr, and has a pixel above the second with
         probability at most fpr. Raises UsageError where the held-out images cannot certify it.
+
+        >>> from uadx.bundle.reader import open_bundle
+        >>> bundle = open_bundle()
+        >>> bundle.thresholds("quantile", fpr=0.05).image < bundle.thresholds("quantile", fpr=0.01).image
+        True
         """
         if not self.calibrated:
             tiling = self.manifest.input.tiling
@@ -139,6 +144,11 @@ def open_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
     """Open a bundle directory or .zip; None or "default" is the one that ships with uadx.
 
     Raises BundleError that names the file or field that is wrong.
+
+    >>> from uadx.bundle.reader import open_bundle
+    >>> bundle = open_bundle()
+    >>> bundle.manifest.name, bundle.manifest.input.height, bundle.manifest.input.width
+    ('default', 256, 256)
     """
     where = default_path() if path is None or str(path) == DEFAULT else Path(path)
     if not os.path.exists(where):  # Path.exists raises for a name that is too long
