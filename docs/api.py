@@ -14,8 +14,8 @@ HEAD = """\
 # Classes and functions
 
 What the docstrings say, written by `python docs/api.py`; a test holds both together, and others run the examples. How
-they are used: [python.md](python.md). `parts/` is a folder of pictures, as `uadx demo` writes to `uadx-demo/product`. What
-an author of a backend implements: [write-a-backend.md](write-a-backend.md).
+they are used: [python.md](python.md). `parts/` is a folder of pictures, as `uadx demo` writes to `uadx-demo/product`.
+What an author of a backend implements: [write-a-backend.md](write-a-backend.md).
 """
 
 PUBLIC = {
