@@ -114,6 +114,24 @@ def test_a_file_name_is_no_formula_in_a_spreadsheet(uadx, good_image, tmp_path, 
     assert row["input_path"] == "./=HYPERLINK(1).png"
 
 
+def test_names_are_text_on_pages_without_a_script(uadx, product, tmp_path):
+    name, kind = "<img src=x onerror=alert(1)>.png", "<b>bent"
+    for folder, source in {"train/good": "good", "test/good": "good", f"test/{kind}": "hole"}.items():
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        for number in range(2):
+            picture = product / "test" / source / f"00{number}.png"
+            shutil.copy(picture, tmp_path / "data" / folder / f"{number}{name}")
+    model = hostile(tmp_path / "model", name="<script>alert(1)</script>")
+    checked = uadx("check", "--data", tmp_path / "data", "--output", tmp_path / "check", "--quick")
+    assert checked.code == 9, checked.err  # the same good pictures teach and test
+    measured = uadx("eval", "--model", model, "--data", tmp_path / "data", "--output", tmp_path / "eval")
+    assert measured.code == 0, measured.err
+    for page in ("check/index.html", "eval/index.html"):
+        text = (tmp_path / page).read_text("utf-8")
+        assert "onerror=alert(1)" in text
+        assert not re.search(r"<script|<img src=x|<b>bent", text)
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
