@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -24,8 +25,8 @@ SUFFIXES = {".py", ".typed", ".onnx", ".npz", ".json", ".yaml", ".html", ".css",
 @pytest.fixture(scope="module")
 def release(tmp_path_factory):
     """What was printed, and the folder with the sdist, the wheel and what belongs to them."""
-    if os.name != "posix" or find_spec("pip") is None:
-        pytest.skip("releases are made by bash and pip")
+    if find_spec("pip") is None or not all(map(shutil.which, ("bash", "sha256sum"))):
+        pytest.skip("a release is made by pip, bash and sha256sum, which are not all here")
     tried = subprocess.run(
         [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--dest", tmp_path_factory.mktemp("index"),
          "hatchling"], capture_output=True, text=True,
@@ -33,7 +34,8 @@ def release(tmp_path_factory):
     if tried.returncode:
         pytest.skip(f"pip reaches no package index: {tried.stderr.strip().splitlines()[-1]}")
     folder = tmp_path_factory.mktemp("dist")
-    made = subprocess.run([ROOT / ".ci" / "release", folder], capture_output=True, text=True)
+    here = {**os.environ, "PYTHON": sys.executable}
+    made = subprocess.run([ROOT / ".ci" / "release", folder], capture_output=True, text=True, env=here)
     assert made.returncode == 0, made.stdout + made.stderr
     return made.stdout, folder
 
@@ -46,11 +48,12 @@ def wheel(release):
 
 def test_the_wheel_works_alone_in_a_clean_environment(release):
     said, _ = release
-    version, devices, verify = re.split(r"^== uadx .+\n", said, flags=re.MULTILINE)[1:]
+    version, devices, verify, run = re.split(r"^== uadx .+\n", said, flags=re.MULTILINE)[1:]
     assert version.startswith(f"uadx {__version__}\n")
     assert f"  openvino: uadx {__version__}\n" in version
     assert re.search(r"^--device cpu  runs on openvino:CPU", devices, re.MULTILINE)
     assert "0 of 3 verdicts changed\n  passed" in verify
+    assert re.match(r"1 image, \d NG, 0 errors, .* on openvino:CPU \(f32\), results in output\n", run)
 
 
 def test_the_wheel_holds_the_packages_their_data_and_licences_and_nothing_else(wheel):
