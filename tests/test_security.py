@@ -27,17 +27,21 @@ ROOT = Path(__file__).parents[1]
 COMMANDS = {
     "devices": ["devices"],
     "bench": ["bench", "--device", "openvino:CPU", "--seconds", "0.01", "--rounds", "1"],
+    "run --engine ray": ["run", "--engine", "ray", "--input", "pictures", "--output", "out"],
     "train --each": ["train", "--each", "--data", "products", "--output", "models", "--device", "cpu"],
 }
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
-def test_python_files_among_the_pictures_are_not_run(command, tmp_path, monkeypatch):
-    if "--each" in command and find_spec("torch") is None:
-        pytest.skip("torch is not installed: pip install 'uadx[torch]'")
+def test_python_files_among_the_pictures_are_not_run(command, good_image, tmp_path, monkeypatch):
+    for word, package in {"--each": "torch", "ray": "ray"}.items():
+        if word in command and find_spec(package) is None:
+            pytest.skip(f"{package} is not installed: pip install 'uadx[{package}]'")
     for name in ("json", "click", "numpy", "uadx", "sitecustomize"):
         (tmp_path / f"{name}.py").write_text("open('it was run', 'w')")
     (tmp_path / "products" / "empty").mkdir(parents=True)
+    (tmp_path / "pictures").mkdir()
+    shutil.copy(good_image, tmp_path / "pictures")
     monkeypatch.setattr("sys.path", [path for path in sys.path if path])
     done = subprocess.run(python(UADX, *command), cwd=tmp_path, capture_output=True, text=True)
     assert "no image in" in done.stderr if "--each" in command else done.returncode == 0, done.stderr
