@@ -3,13 +3,16 @@ the pages for who comes from elsewhere, what their tables say of uadx."""
 
 from __future__ import annotations
 
+import doctest
 import os
 import re
+import runpy
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -238,6 +241,18 @@ def test_the_pages_become_a_site_that_asks_nobody_else(tmp_path):
         name = "" if page.stem == "index" else page.stem
         text = (tmp_path / "site" / name / "index.html").read_text("utf-8")
         assert not re.search(r"<(script|link|img)[^>]+(src|href)=.?https?://", text), page
+
+
+@pytest.mark.parametrize("module", ["uadx.pipeline.pipeline", "uadx.result", "uadx.bundle.reader", "uadx.errors"])
+def test_examples_of_docstrings_run(module, folder):
+    failed, tried = doctest.testmod(import_module(module), raise_on_error=True)
+    assert (failed, tried > 0) == (0, True)
+
+
+def test_the_python_reference_is_what_the_docstrings_say():
+    pytest.importorskip("httpx", reason="the client is not installed: pip install 'uadx[client]'")
+    written = runpy.run_path(str(ROOT / "docs" / "api.py"))["api"]()
+    assert (ROOT / "docs" / "api.md").read_text("utf-8") == written, "write it anew: python docs/api.py"
 
 
 def test_the_reference_is_what_the_commands_say():

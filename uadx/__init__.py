@@ -1,7 +1,4 @@
-"""uadx: finds defects in images with STFPM, on any accelerator, with a threshold that means something.
-
->>> from uadx import create_pipeline
-"""
+"""uadx: finds defects in images with STFPM, on any accelerator, with a threshold that means something."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A client of `uadx serve` in a few lines of httpx (extra `client`).
-
->>> from uadx.client import Client
-"""
+"""A client of `uadx serve` in a few lines of httpx (extra `client`)."""
 
 from __future__ import annotations
 
@@ -16,11 +13,19 @@ from uadx.errors import UadxError
 
 
 class Client:
-    """A connection to a server; a context manager. timeout: seconds for one answer."""
+    """A connection to a server; a context manager. timeout: seconds for one answer.
+
+    >>> from uadx.client import Client
+    >>> with Client(url) as line:  # such as "http://127.0.0.1:8080", which `uadx serve` prints
+    ...     row = line.inspect("parts/test/hole/000.png", fpr=0.05)
+    >>> row["is_anomaly"]
+    True
+    """
 
     def __init__(
         self, url: str = "http://127.0.0.1:8080", *, api_key: str | None = None, timeout: float = 60.0
     ) -> None:
+        """url: as `uadx serve` prints it. api_key: the server's, where it has one."""
         headers = {} if api_key is None else {"X-API-Key": api_key}
         self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout)
 

@@ -25,6 +25,16 @@ class UadxError(Exception):
     hint: what to type or change, or None where there is nothing to advise.
     backend, stage: the backend's name and the step ("import", "compile", "infer", ...) where one is concerned.
     cause_text: the words of the SDK or the operating system, verbatim.
+
+    >>> from uadx import create_pipeline
+    >>> from uadx.errors import UadxError
+    >>> try:
+    ...     create_pipeline(model="nowhere")
+    ... except UadxError as error:
+    ...     print(error.exit_code, error.message)
+    ...     print(error.hint)
+    5 no model bundle at nowhere
+    train one: uadx train --data DIR --output MODEL
     """
 
     exit_code: ClassVar[int] = 1

@@ -31,6 +31,14 @@ class Result(Mapping[str, Any]):
     It shares nothing with other results or the pipeline. It can be copied, and pickled but where it was read from
     standard input; where its picture came from a file, that is read again when `image` or `img` is asked for. The
     result of a frame of a video or a live stream keeps its picture, which cannot be read again.
+
+    >>> from uadx import create_pipeline
+    >>> with create_pipeline() as pipeline:
+    ...     (result,) = pipeline.predict("parts/test/hole/000.png")
+    >>> result["is_anomaly"], result["score"] > result["threshold"], result.anomaly_map.shape
+    (True, True, (300, 300))
+    >>> sorted(result["regions"][0])
+    ['area', 'bbox', 'peak', 'score']
     """
 
     def __init__(
@@ -149,6 +157,12 @@ class Result(Mapping[str, Any]):
         becomes "__". Raises OutputError.
 
         Returns where it was written; None, and nothing written, for an input that could not be inspected.
+
+        >>> from uadx import create_pipeline
+        >>> with create_pipeline() as pipeline:
+        ...     (result,) = pipeline.predict("parts/test/hole/000.png")
+        >>> result.save_to_img("overlays/").as_posix()
+        'overlays/000.png'
         """
         _check_path(save_path)
         if self.error is not None:

@@ -1,8 +1,9 @@
-"""What docs/serve.md shows is run against a server, and the fields that docs/paddlex.md names are looked for."""
+"""What docs/serve.md and the client's docstring show is run, and the fields that docs/paddlex.md names are looked for."""
 
 from __future__ import annotations
 
 import base64
+import doctest
 import re
 import shlex
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from serve.conftest import serving
 
+import uadx.client
 from uadx.pipeline.config import PipelineConfig
 
 PAGE = Path(__file__).parents[2] / "docs" / "serve.md"
@@ -67,3 +69,10 @@ def test_the_picture_is_left_out_where_the_file_says_so_and_the_request_does_not
     with serving(PipelineConfig(device="openvino:CPU"), visualize=False) as server:
         assert "image" not in server.post("/anomaly-detection", json=body).json()["result"]
         assert "image" in server.post("/anomaly-detection", json={**body, "visualize": True}).json()["result"]
+
+
+def test_the_example_of_the_client_s_docstring_runs(server, product, tmp_path, monkeypatch):
+    (tmp_path / "parts").symlink_to(product)
+    monkeypatch.chdir(tmp_path)
+    failed, tried = doctest.testmod(uadx.client, extraglobs={"url": str(server.base_url)}, raise_on_error=True)
+    assert (failed, tried > 0) == (0, True)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from uadx.child import UADX, python
 from uadx.errors import EXIT_INPUTS_FAILED, InferenceError
 
 POLL = 0.002
@@ -30,7 +31,7 @@ def start(arguments: Sequence[str]) -> Started:
     """Run `uadx run` with these arguments into a folder of its own. Raises InferenceError where it fails."""
     with tempfile.TemporaryDirectory(prefix="uadx-bench-") as folder:
         output = Path(folder) / "out"
-        command = [sys.executable, "-m", "uadx", "run", *arguments, "--output", str(output), "--quiet"]
+        command = python(UADX, "run", *arguments, "--output", str(output), "--quiet")
         errors = Path(folder) / "errors"
         with errors.open("wb") as stderr:
             began = time.perf_counter()

@@ -101,6 +101,11 @@ class Bundle:
 
         A good image scores above the first with probability at most fpr, and has a pixel above the second with
         probability at most fpr. Raises UsageError where the held-out images cannot certify it.
+
+        >>> from uadx.bundle.reader import open_bundle
+        >>> bundle = open_bundle()
+        >>> bundle.thresholds("quantile", fpr=0.05).image < bundle.thresholds("quantile", fpr=0.01).image
+        True
         """
         if not self.calibrated:
             tiling = self.manifest.input.tiling
@@ -123,11 +128,14 @@ class Bundle:
     @cached_property
     def golden(self) -> Golden:
         """The golden vectors. Raises BundleError where they do not fit the manifest."""
+        file = self.path / self.golden_file
         try:
-            with np.load(self.path / self.golden_file, allow_pickle=False) as arrays:
+            with zipfile.ZipFile(file) as packed:  # an archive in an archive: a small one may unpack to any size
+                _check_unpacked(packed.infolist())
+            with np.load(file, allow_pickle=False) as arrays:
                 maps = {name: arrays[name].astype(np.float32) for name in self.manifest.scoring.levels}
                 return Golden(arrays["image"], maps)
-        except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        except (KeyError, ValueError, OSError, MemoryError, zipfile.BadZipFile) as error:
             raise BundleError(
                 f"{self.path}: {self.golden_file} cannot be read", cause_text=str(error), hint=_RETRAIN
             ) from error
@@ -137,6 +145,11 @@ def open_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
     """Open a bundle directory or .zip; None or "default" is the one that ships with uadx.
 
     Raises BundleError that names the file or field that is wrong.
+
+    >>> from uadx.bundle.reader import open_bundle
+    >>> bundle = open_bundle()
+    >>> bundle.manifest.name, bundle.manifest.input.height, bundle.manifest.input.width
+    ('default', 256, 256)
     """
     where = default_path() if path is None or str(path) == DEFAULT else Path(path)
     if not os.path.exists(where):  # Path.exists raises for a name that is too long
@@ -175,7 +188,8 @@ def _open_directory(directory: Path, shown: str) -> Bundle:
         raise BundleError(f"{shown}: {MANIFEST} lists no {' and no '.join(missing)}", hint=_RETRAIN)
     for name, expected in manifest.files.items():
         _check_file(directory, name, expected, shown)
-    _refuse_external_data(directory, shown)
+    for name in (MODEL, *(other.file for other in manifest.variants if other.format == "onnx")):
+        _refuse_external_data(directory, name, shown)
     return Bundle(directory, manifest, hashlib.sha256(raw).hexdigest())
 
 
@@ -203,18 +217,23 @@ def _check_file(directory: Path, name: str, expected: str, shown: str) -> None:
         )
 
 
-def _refuse_external_data(directory: Path, shown: str) -> None:
+def _refuse_external_data(directory: Path, name: str, shown: str) -> None:
     try:
-        external = uses_external_data((directory / MODEL).read_bytes())
+        external = uses_external_data((directory / name).read_bytes())
     except ValueError as error:
-        raise BundleError(f"{shown}: {MODEL} is no ONNX model", cause_text=str(error), hint=_RETRAIN) from error
+        raise BundleError(f"{shown}: {name} is no ONNX model", cause_text=str(error), hint=_RETRAIN) from error
     if external:
-        raise BundleError(f"{shown}: {MODEL} points to data outside itself, which uadx never reads", hint=_RETRAIN)
+        raise BundleError(f"{shown}: {name} points to data outside itself, which uadx never reads", hint=_RETRAIN)
 
 
 def _is_inside(name: str) -> bool:
     path = PurePosixPath(name)
     return not path.is_absolute() and ".." not in path.parts and "\\" not in name and ":" not in name
+
+
+def _check_unpacked(members: list[zipfile.ZipInfo]) -> None:
+    if sum(member.file_size for member in members) > MAX_UNPACKED:
+        raise ValueError("it would unpack to more than 1 GiB")
 
 
 def _unpack(archive: Path) -> Path:
@@ -226,10 +245,9 @@ def _unpack(archive: Path) -> Path:
             members = packed.infolist()
             if bad := [member.filename for member in members if not _is_inside(member.filename)]:
                 raise BundleError(f"{archive} holds {bad[0]!r}, a path outside the bundle", hint=_RETRAIN)
-            if sum(member.file_size for member in members) > MAX_UNPACKED:
-                raise BundleError(f"{archive} would unpack to more than 1 GiB", hint=_RETRAIN)
+            _check_unpacked(members)
             packed.extractall(directory)
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, RuntimeError) as error:
+    except (ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, RuntimeError) as error:
         raise BundleError(f"{archive} cannot be unpacked", cause_text=str(error), hint=_RETRAIN) from error
     inner = [entry for entry in directory.iterdir() if entry.is_dir() and entry.name != "__MACOSX"]
     # zipping a folder by hand usually keeps the folder

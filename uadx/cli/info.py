@@ -19,6 +19,7 @@ def command(model: str, as_json: bool) -> None:
     import msgspec
 
     from uadx.bundle.reader import Bundle, open_bundle
+    from uadx.images.naming import printable
     from uadx.scoring.fusion import FUSIONS
 
     bundle = open_bundle(model)
@@ -60,7 +61,7 @@ def command(model: str, as_json: bool) -> None:
     ]
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
-        click.echo(f"{name:<{width}}  {value}")
+        click.echo(f"{printable(name):<{width}}  {printable(value)}")  # the bundle may be anybody's
 
 
 def _taught(training: Training) -> str:

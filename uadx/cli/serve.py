@@ -204,6 +204,7 @@ def _serve(
 ) -> None:
     from uadx.cli.opening import what_runs
     from uadx.images.capture import prepare_opencv
+    from uadx.images.naming import printable
     from uadx.pipeline.config import NAME
     from uadx.pipeline.pipeline import find_config
     from uadx.serve.engine import Engine
@@ -229,5 +230,5 @@ def _serve(
             log.warning(f"SIMULATED: {device.used} is no hardware")
         if host not in LOOPBACK and serving.api_key is None:
             log.warning(f"whoever reaches {host} may use this server: it has no --api-key")
-        name = opened.bundle.manifest.name
+        name = printable(opened.bundle.manifest.name)
         serve(service, taken, lambda: click.echo(f"{name} on {device.label}: {address_of(taken)}"))

@@ -39,6 +39,7 @@ def command(
     from uadx.devices.compiling import Request
     from uadx.devices.opened import open_model
     from uadx.errors import InferenceError
+    from uadx.images.naming import printable
     from uadx.parity import compare, require
     from uadx.pipeline.batches import check_fits, run_checked
 
@@ -62,7 +63,7 @@ def command(
         click.echo(json.dumps(_finite(rows), indent=4))
     else:
         checked = f"the manifest's seal and {len(bundle.manifest.files)} files' sha256 are right"
-        click.echo(f"{bundle.manifest.name} {bundle.sha256[:12]}: {checked}")
+        click.echo(f"{printable(bundle.manifest.name)} {bundle.sha256[:12]}: {checked}")
         for used, parity in found:
             _print(used, parity, opened.simulated)
     for used, parity in found:

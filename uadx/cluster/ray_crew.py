@@ -13,6 +13,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,7 +78,8 @@ class RayCrew:
             if found := _HOST_AND_PORT.fullmatch(self.address or ""):
                 # Ray itself tries for minutes
                 socket.create_connection((found["host"], int(found["port"])), timeout=_CONNECT).close()
-            ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR, **self._own)
+            with _away_from_here():
+                ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR, **self._own)
         except Exception as error:  # OSError, ValueError, RuntimeError and Ray's own, by what is wrong
             where = f"at {self.address}" if self.address else "on this machine"
             raise UnavailableError(
@@ -138,6 +140,17 @@ class RayCrew:
             scheduling_strategy=NodeAffinitySchedulingStrategy(slot.node, soft=False),
         ).remote()
         return _Hired(slot, actor), actor.open.remote(self._job, max(1, int(slot.cpus)))
+
+
+@contextmanager
+def _away_from_here() -> Iterator[None]:
+    """Ray lets its workers import from the current directory first: a json.py among the pictures would be run."""
+    here = os.getcwd()
+    os.chdir(os.path.abspath(os.sep))
+    try:
+        yield
+    finally:
+        os.chdir(here)
 
 
 class _Actor:

@@ -5,6 +5,7 @@ Below the output lie `run.json`, the results and records in `shards/`, and the p
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
@@ -107,7 +108,10 @@ def run(
         resumed = _resumed(where, identity, resume=task.resume)
         record = Record(identity, finished=False).as_json()
         where.write(PurePosixPath(RECORD), record)
-        job = Job(zipped(bundle.path), task.config, where.root, record, tuple(task.formats))
+        config = task.config
+        if config.devices_file is not None:  # a worker stands elsewhere
+            config = config.override(devices_file=os.path.abspath(config.devices_file))
+        job = Job(zipped(bundle.path), config, where.root, record, tuple(task.formats))
         summary = Summary()
         shards = _remaining(cut(sources, task.size), where, resumed, summary)
         clock = _Clock()

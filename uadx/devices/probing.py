@@ -7,14 +7,14 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
-# the parent's own search path, so that the child finds the same plugins, whatever lies in the current directory
-_CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from uadx.devices.probe import main; main()"
+from uadx.child import python
+
+_PROBE = "from uadx.devices.probe import main; main()"
 
 
 class _Child:
@@ -24,7 +24,7 @@ class _Child:
         self._out: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (closed by end)
         self._err: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _CHILD, json.dumps(sys.path), name, json.dumps(options, default=str)],
+            python(_PROBE, name, json.dumps(options, default=str)),
             stdin=subprocess.PIPE,  # never written to: its end tells the child that this process is no more
             stdout=self._out,
             stderr=self._err,

@@ -46,6 +46,11 @@ def csv_table(path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
             text.detach()  # which writes what is left; the file is closed by its own context
 
 
+def _no_formula(path: str) -> str:
+    """The same path, but none that a spreadsheet would run: a file may be called =HYPERLINK(...).png."""
+    return f"./{path}" if path.startswith(("=", "+", "-", "@")) else path
+
+
 def _row(result: dict[str, Any]) -> list[object]:
     height, width = result["image_size"] or (None, None)
     regions = result["regions"]
@@ -53,7 +58,7 @@ def _row(result: dict[str, Any]) -> list[object]:
     error = result["error"]
     frame = result.get("frame") or {}  # a run of an older uadx, gone on with, has none
     return [
-        result["input_path"],
+        _no_formula(result["input_path"]),
         height,
         width,
         result["score"],

@@ -32,6 +32,12 @@ class Pipeline:
     """An opened model on a device. A context manager; close() may be called twice.
 
     config: what runs. fastest: where that was measured (`enable_hpi`) and not asked for, else None.
+
+    >>> from uadx import create_pipeline
+    >>> pipeline = create_pipeline(threshold=0.5)
+    >>> pipeline.config.threshold
+    0.5
+    >>> pipeline.close()
     """
 
     def __init__(self, config: PipelineConfig, stage: Callable[[str], None] = lambda what: None) -> None:
@@ -73,6 +79,16 @@ class Pipeline:
         Arguments are checked at once: raises UsageError for an input that means nothing, InputError for a live stream
         that cannot be opened. An image that cannot be read is a result with `error`. Raises InferenceError where the
         device fails.
+
+        >>> import numpy as np
+        >>> from uadx import create_pipeline
+        >>> grey = np.full((120, 160), 128, np.uint8)
+        >>> with create_pipeline() as pipeline:
+        ...     inspected, broken = pipeline.predict([grey, b"no picture"])
+        >>> inspected["image_size"]
+        [120, 160]
+        >>> broken.error.kind
+        'not_an_image'
         """
         if self._closed:
             raise UsageError("the pipeline is closed", hint="make a new one: create_pipeline(...)")
@@ -177,6 +193,13 @@ def create_pipeline(
     for it. config: the content of a configuration file, in place of `pipeline`.
     settings: any key of the file's `Pipeline`, such as threshold=..., fpr=..., batch_size=..., workers=....
     Explicit arguments beat the file. Raises UsageError, BundleError, UnavailableError, CompileError, PlacementError.
+
+    >>> from uadx import create_pipeline
+    >>> with create_pipeline(device="cpu") as pipeline:
+    ...     for result in pipeline.predict("parts/test/hole"):
+    ...         print(result["input_path"], "NG" if result["is_anomaly"] else "OK")
+    parts/test/hole/000.png NG
+    parts/test/hole/001.png NG
     """
     if unknown := sorted(set(settings) - set(PipelineConfig.__struct_fields__)):
         raise UsageError(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from typing import Any
+
+from uadx.child import python
 
 
 class Hanging(Exception):  # noqa: N818
@@ -17,8 +18,7 @@ def run_fresh(code: str, *arguments: object, timeout: float) -> tuple[Any, str]:
 
     Raises Hanging, and AssertionError with its stderr where it failed.
     """
-    start = "import sys, json; sys.path[:], arguments = json.loads(sys.argv[1])\n"
-    command = [sys.executable, "-c", start + code, json.dumps([sys.path, arguments])]
+    command = python(f"import json; arguments = json.loads(sys.argv[1])\n{code}", json.dumps(arguments))
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=timeout, check=False)
     except subprocess.TimeoutExpired as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from queue import SimpleQueue
 
 from uadx.bundle.manifest import Manifest
 from uadx.bundle.reader import open_bundle
+from uadx.child import UADX, python
 from uadx.errors import BundleError, UsageError
 from uadx.train.dataset import good_folder
 
@@ -129,7 +129,7 @@ class _Running:
 def _train(product: Product, options: Sequence[str], running: _Running) -> Outcome:
     paths = ["--data", str(product.data), "--output", str(product.bundle)]
     began = time.monotonic()
-    code, said = running.run([sys.executable, "-m", "uadx", "train", *paths, "--quiet", *options])
+    code, said = running.run(python(UADX, "train", *paths, "--quiet", *options))
     seconds = time.monotonic() - began
     if code:
         return Outcome(product, "failed", seconds, error=_reason(said, code))
