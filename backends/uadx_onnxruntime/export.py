@@ -6,6 +6,7 @@ for any processor, so that the file is not tied to this one.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from uadx.api import Exported, ExportOptions, ModelArtifact
@@ -17,10 +18,10 @@ NAME = "stfpm.ort"
 def export_ort(artifact: ModelArtifact, folder: Path, options: ExportOptions) -> Exported:
     """Write the model into folder. Raises UsageError for options that it does not take, UnavailableError without ONNX
     Runtime."""
-    if options.precision not in (None, "f32") or options.target is not None or options.converted is not None:
+    if options.precision not in (None, "f32") or replace(options, precision=None) != ExportOptions():
         raise UsageError(
             "the format 'ort' is one file for every processor, in float32",
-            hint="leave --precision, --soc-version and --converted out",
+            hint="leave --precision, --soc-version, --batch and --converted out",
         )
     try:
         import onnxruntime

@@ -62,10 +62,10 @@ def test_both_forms_stand_beside_the_model_and_uadx_run_keeps_to_the_model(uadx,
 
 
 @pytest.mark.parametrize("format_", ["openvino", "ort"])
-def test_what_the_formats_do_not_take_is_refused(uadx, tmp_path, format_):
-    done = uadx(
-        "export", "--model", "default", "--format", format_, "--precision", "f16", "--output", tmp_path / "edge"
-    )
+@pytest.mark.parametrize("given", [("--precision", "f16"), ("--batch", "3"), ("--soc-version", "Ascend310P3")])
+def test_what_the_formats_do_not_take_is_refused(uadx, tmp_path, format_, given):
+    done = uadx("export", "--model", "default", "--format", format_, *given, "--output", tmp_path / "edge")
     assert done.code == 2
     assert f"the format {format_!r} is one file for every" in done.err
+    assert given[0] in done.err
     assert not (tmp_path / "edge").exists()
