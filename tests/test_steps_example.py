@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from uadx import create_pipeline
+from uadx.bundle.reader import default_path
 from uadx.images.preprocess import letterbox
 
 pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
@@ -25,10 +26,11 @@ SHAPES = [(256, 256), *SHRUNK, (90, 120), (255, 253), (8, 8)]
 
 @pytest.fixture
 def pictures(product, tmp_path):
-    """Parts of all kinds and a part at every shape."""
+    """Parts of all kinds, a part at every shape, and one of 16 bits."""
     part = cv2.imread(str(product / "test" / "hole" / "000.png"))
     for height, width in SHAPES:
         cv2.imwrite(str(tmp_path / f"{height}x{width}.png"), cv2.resize(part, (width, height)))
+    cv2.imwrite(str(tmp_path / "deep.png"), part.astype(np.uint16) * 257 + 100)
     return [*sorted(tmp_path.glob("*.png")), *sorted((product / "test").rglob("000.png"))]
 
 
@@ -57,3 +59,12 @@ def test_the_steps_give_the_pixels_of_uadx(height, width):
     apart = np.abs(pixels.astype(int) - expected.pixels)
     assert apart.max() <= 1
     assert (apart > 0).mean() < 1e-3  # OpenCV averages in float32: a half may fall to either side
+
+
+def test_a_file_that_is_no_picture_is_said(tmp_path):
+    (tmp_path / "notes.png").write_text("no picture")
+    done = subprocess.run(
+        [sys.executable, SCRIPT, default_path(), tmp_path / "notes.png"], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith("notes.png cannot be read as a picture of 8 or 16 bits")

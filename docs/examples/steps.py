@@ -20,6 +20,14 @@ import onnxruntime
 GRAIN = 4
 
 
+def decoded(path):
+    """RGB [H, W, 3] of 8 bits, upright: OpenCV reads the EXIF orientation. None where it is no such picture."""
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    if picture is not None and picture.dtype == np.uint16:
+        picture = np.rint(picture / 257).astype(np.uint8)
+    return None if picture is None or picture.dtype != np.uint8 else picture[..., ::-1]
+
+
 def letterboxed(picture, height, width):
     """RGB [H, W, 3] -> uint8 [height, width, 3], and height and width of the part that shows the picture."""
     rows, columns = picture.shape[:2]
@@ -124,7 +132,9 @@ def main(folder, *pictures):
     session = onnxruntime.InferenceSession(str(folder / file), providers=["CPUExecutionProvider"])
     names = list(scoring["levels"])
     for path in pictures:
-        picture = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        picture = decoded(path)
+        if picture is None:
+            sys.exit(f"{path} cannot be read as a picture of 8 or 16 bits")
         pixels, shown = letterboxed(picture, asked["height"], asked["width"])
         levels = session.run(names, {"image": pixels[None]})
         whole = anomaly_map({name: level[0] for name, level in zip(names, levels, strict=True)}, scoring)
