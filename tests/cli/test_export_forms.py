@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import numpy as np
 import pytest
 
 from uadx.bundle.reader import open_bundle
+from uadx.bundle.writer import write_files
 
 ENGINES = {"openvino": "openvino:CPU", "ort": "onnxruntime:CPUExecutionProvider"}
 
@@ -69,3 +71,20 @@ def test_what_the_formats_do_not_take_is_refused(uadx, tmp_path, format_, given)
     assert f"the format {format_!r} is one file for every" in done.err
     assert given[0] in done.err
     assert not (tmp_path / "edge").exists()
+
+
+def test_a_bundle_of_another_model_or_with_more_forms_is_not_written_over(uadx, tmp_path):
+    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
+    edge, other = tmp_path / "edge", tmp_path / "other"
+    for _ in range(2):  # the same once more is no loss
+        assert uadx("export", "--model", "default", "--format", "openvino", "--output", edge).code == 0
+    done = uadx("export", "--model", "default", "--format", "ort", "--output", edge)
+    assert done.code == 2
+    assert "has stfpm.openvino.xml, which would be lost" in done.err
+    manifest = open_bundle().manifest
+    files = {name: (open_bundle().path / name).read_bytes() for name in manifest.files}
+    write_files(other, msgspec.structs.replace(manifest, name="another"), files)
+    done = uadx("export", "--model", "default", "--format", "ort", "--output", other)
+    assert done.code == 2
+    assert "is a bundle of another model, which would be lost" in done.err
+    assert open_bundle(other).manifest.name == "another"
