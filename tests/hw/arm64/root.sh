@@ -38,7 +38,7 @@ apt-get -q update
 apt-get -q -y --download-only install python3.11 libstdc++6
 for package in apt/archives/*.deb; do dpkg-deb -x "$package" root; done
 
-# qemu before 8.2 shows the host's, where ONNX Runtime finds no arm64 core and ends with a segmentation fault
+# qemu 7.2 shows the host's, where ONNX Runtime finds no arm64 core and ends with a segmentation fault
 mkdir -p root/proc
 core=0
 while [ $core -lt "$(nproc --all)" ]; do

@@ -61,7 +61,7 @@ def rows(folder: Path) -> dict[str, dict]:
 
 
 def test_the_processor_is_an_arm_and_both_runtimes_see_it():
-    done = emulated("uadx", "devices", "cpu", "--json")
+    done = emulated("uadx", "devices", "cpu", "--json", "--timeout", 600)
     assert done.returncode == 0, done.stderr
     assert "aarch64" in done.stdout or "arm" in done.stdout
     for device in DEVICES:
