@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from zipfile import ZipFile
 
+import msgspec
 import numpy as np
 import pytest
 
 from uadx.api import CompileOptions, DeviceRef, ModelArtifact
 from uadx.bundle.reader import open_bundle
+from uadx.bundle.writer import write_files
 from uadx.errors import CompileError, UnavailableError
 from uadx.parity import tolerance_for
 from uadx.plugins import Plugins
@@ -197,12 +199,13 @@ def test_all_forms_stand_beside_the_model_and_uadx_run_keeps_to_the_model(uadx, 
     assert rows[0] == rows[1]
 
 
-@pytest.mark.parametrize("option", [("--precision", "int8"), ("--soc-version", "Ascend310P3"), ("--batch", "3")])
+@pytest.mark.parametrize("given", [("--precision", "int8"), ("--soc-version", "Ascend310P3"), ("--batch", "3")])
 @pytest.mark.parametrize("format_", FORMS)
-def test_what_the_formats_do_not_take_is_refused(uadx, tmp_path, format_, option):
-    done = uadx("export", "--model", "default", "--format", format_, *option, "--output", tmp_path / "edge")
+def test_what_the_formats_do_not_take_is_refused(uadx, tmp_path, format_, given):
+    done = uadx("export", "--model", "default", "--format", format_, *given, "--output", tmp_path / "edge")
     assert done.code == 2
     assert f"the format {format_!r} is one file for every" in done.err
+    assert given[0] in done.err
     assert not (tmp_path / "edge").exists()
 
 
@@ -223,3 +226,20 @@ def test_without_its_package_it_says_what_to_install_and_writes_nothing(tmp_path
     assert done.returncode == 4, done.stderr
     assert f"python -m pip install 'uadx[{extra}]'" in done.stderr
     assert not (tmp_path / "edge").exists()
+
+
+def test_a_bundle_of_another_model_or_with_more_forms_is_not_written_over(uadx, tmp_path):
+    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
+    edge, other = tmp_path / "edge", tmp_path / "other"
+    for _ in range(2):  # the same once more is no loss
+        assert uadx("export", "--model", "default", "--format", "openvino", "--output", edge).code == 0
+    done = uadx("export", "--model", "default", "--format", "ort", "--output", edge)
+    assert done.code == 2
+    assert "has stfpm.openvino.xml, which would be lost" in done.err
+    manifest = open_bundle().manifest
+    files = {name: (open_bundle().path / name).read_bytes() for name in manifest.files}
+    write_files(other, msgspec.structs.replace(manifest, name="another"), files)
+    done = uadx("export", "--model", "default", "--format", "ort", "--output", other)
+    assert done.code == 2
+    assert "is a bundle of another model, which would be lost" in done.err
+    assert open_bundle(other).manifest.name == "another"

@@ -1,4 +1,4 @@
-"""What docs/serve.md and the client's docstring show is run, and the fields that docs/paddlex.md names are looked for."""
+"""What docs/serve.md and the client show is run, and the fields that docs/paddlex.md names are looked for."""
 
 from __future__ import annotations
 

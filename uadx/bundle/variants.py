@@ -9,11 +9,11 @@ from pathlib import Path
 import msgspec
 
 from uadx.api import Exported, ExportOptions
-from uadx.bundle.manifest import Variant
-from uadx.bundle.reader import Bundle
+from uadx.bundle.manifest import UNSEALED, Manifest, Variant
+from uadx.bundle.reader import GOLDEN, MODEL, Bundle, open_bundle
 from uadx.bundle.writer import write_files
 from uadx.contract import misfit, plugin_code
-from uadx.errors import CompileError, PluginError, UsageError
+from uadx.errors import CompileError, PluginError, UadxError, UsageError
 from uadx.plugins import Plugins
 
 
@@ -44,6 +44,26 @@ def add_variant(bundle: Bundle, format: str, options: ExportOptions, output: Pat
     return variant
 
 
+def check_loses_nothing(bundle: Bundle, format: str, output: Path) -> None:
+    """Make sure that the bundle with another form does not replace one of another model, or one that has more forms.
+
+    Raises UsageError."""
+    try:
+        there = open_bundle(str(output.absolute()))  # "default" would be the one that ships
+    except UadxError:
+        return  # no bundle, or a damaged one: write_files tells them apart
+    if _without_forms(there.manifest) != _without_forms(bundle.manifest):
+        raise UsageError(
+            f"{output} is a bundle of another model, which would be lost",
+            hint=f"to add the form to that model: --model {output} and no --output; else name another --output",
+        )
+    kept = {variant.key for variant in bundle.manifest.variants}
+    if lost := [one.file for one in there.manifest.variants if one.key not in kept and one.format != format]:
+        raise UsageError(
+            f"{output} has {', '.join(lost)}, which would be lost", hint=f"add the form to it: --model {output}"
+        )
+
+
 def write_with(bundle: Bundle, variant: Variant, files: Mapping[str, bytes], output: Path) -> None:
     """Write the bundle with this form of its model, whose files are given by name, in place of the one of its key.
 
@@ -52,6 +72,11 @@ def write_with(bundle: Bundle, variant: Variant, files: Mapping[str, bytes], out
     kept = {file: (bundle.path / file).read_bytes() for file in _kept(bundle, variant)}
     others = tuple(other for other in bundle.manifest.variants if other.key != variant.key)
     write_files(output, msgspec.structs.replace(bundle.manifest, variants=(*others, variant)), {**kept, **files})
+
+
+def _without_forms(manifest: Manifest) -> Manifest:
+    files = {name: manifest.files[name] for name in (MODEL, GOLDEN)}
+    return msgspec.structs.replace(manifest, variants=(), files=files, seal=UNSEALED)
 
 
 def _kept(bundle: Bundle, variant: Variant) -> list[str]:

@@ -88,6 +88,7 @@ def command(
     over with --converted.
     """
     from uadx.bundle.reader import DEFAULT, open_bundle
+    from uadx.bundle.variants import add_variant, check_loses_nothing
 
     if output is None and model == DEFAULT:
         raise UsageError(
@@ -97,13 +98,13 @@ def command(
         raise UsageError("no --format is given", hint="for the int8 form: --precision int8 --data DIR")
     bundle = open_bundle(model)
     where = output or Path(model)
+    check_loses_nothing(bundle, format_ or "onnx", where)
     if format_ in (None, "onnx"):
         _refuse(format_ or "onnx", {"--soc-version": target, "--batch": batches, "--converted": converted})
         click.echo(_quantised(bundle, precision, data, where))
         return
     _refuse(format_, {"--data": data})
     from uadx.api import ExportOptions
-    from uadx.bundle.variants import add_variant
     from uadx.pipeline.forms import check_form
 
     options = ExportOptions(precision, target, converted=converted)
