@@ -75,6 +75,8 @@ def folder(product, tmp_path, monkeypatch):
 def test_examples_of_a_page_run(page, folder, uadx):
     if page.name in NEEDS_TORCH and find_spec("torch") is None:
         pytest.skip("torch is not installed: pip install 'uadx[torch]'")
+    if page.name == "scale.md" and find_spec("ray") is None:
+        pytest.skip("Ray is not installed: pip install 'uadx[ray]'")
     names: dict[str, object] = {}
     for language, code in BLOCK.findall(page.read_text("utf-8")):
         if language == "python":
