@@ -186,3 +186,12 @@ def test_the_page_names_every_variable_of_the_environment():
     source = "".join(path.read_text("utf-8") for path in (ROOT / "uadx").rglob("*.py"))
     page = (ROOT / "docs" / "security.md").read_text("utf-8")
     assert set(re.findall(r"\bUADX_[A-Z_]+", source)) == set(re.findall(r"\bUADX_[A-Z_]+", page))
+
+
+def test_a_torchscript_form_which_may_be_any_program_is_not_loaded_by_a_run(uadx, good_image, tmp_path):
+    pytest.importorskip("torch", reason="torch is not installed: pip install 'uadx[torch]'")
+    form = Variant(file="any.pt", format="torchscript", files=("any.pt",))
+    model = hostile(tmp_path / "model", {"any.pt": b"whatever"}, variants=(form,))
+    out = tmp_path / "out"
+    run = uadx("run", "--model", model, "--device", "torch:cpu", "--input", good_image, "--output", out)
+    assert run.code == 0, run.err
