@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -120,7 +121,9 @@ def test_a_form_gives_the_model_s_numbers_in_its_own_runtime(uadx, tmp_path, for
     needs(format_)
     form, edge = FORMS[format_], tmp_path / "edge"
     done = uadx("export", "--model", "default", "--format", format_, "--output", edge)
-    assert (done.code, done.err) == (0, "")
+    # Paddle's own log is quiet but where an earlier test imported Paddle first
+    said = [line for line in done.err.splitlines() if not re.match(r"W\d{4} .*Paddle", line)]
+    assert (done.code, said) == (0, [])
     has, repeats = done.out.splitlines()
     assert has == f"{edge} has {form.file}" + (f" ({form.precision})" if form.precision else "")
     assert repeats.startswith(f"{form.device} (f32) repeats the golden vectors with it: ")
