@@ -13,7 +13,7 @@ import pytest
 from uadx.cluster.run import Summary, Task, run
 from uadx.cluster.shards import Shard, cut
 from uadx.cluster.worker import Failed, Job, Outcome, Worker
-from uadx.errors import InferenceError, OutputError, UsageError
+from uadx.errors import InferenceError, OutputError, UnavailableError, UsageError
 from uadx.images.sources import expand
 from uadx.lock import try_lock
 from uadx.pipeline.config import PipelineConfig
@@ -30,10 +30,11 @@ class Alone:
     done: list[int] = field(default_factory=list)
 
     def hire(self, job: Job) -> nullcontext[Alone]:
-        self.worker = Worker(job, threads=2)
+        self.job = job
         return nullcontext(self)
 
     def run(self, shards: Iterator[Shard]) -> Iterator[Outcome | Failed]:
+        worker = Worker(self.job, threads=2)
         for shard in shards:
             if len(self.done) == self.stop:
                 raise KeyboardInterrupt
@@ -41,7 +42,7 @@ class Alone:
                 yield Failed(shard, InferenceError("the chip fell off"))
                 continue
             self.done.append(shard.number)
-            yield self.worker.inspect(shard)
+            yield worker.inspect(shard)
 
 
 def inspect(what: Path, output: Path | str, crew: Alone, **changes: object) -> Summary:
@@ -169,6 +170,56 @@ def test_everything_can_lie_in_an_object_store(s3, parts: Path):
     assert fs.exists("parts/out/overlay/sub/a.png.jpg")
     first = json.loads(fs.cat_file("parts/out/shards/0000000.jsonl").splitlines()[0])
     assert first["input_path"] == "s3://parts/in/a.png"
+
+
+def test_a_run_notices_another_one_at_the_same_address_and_does_not_call_itself_finished(s3, parts: Path):
+    class Joined(Alone):
+        def run(self, shards: Iterator[Shard]) -> Iterator[Outcome | Failed]:
+            results = super().run(shards)
+            yield next(results)
+            run(_task(str(parts)), expand(parts), Alone().hire)
+            yield from results
+
+    with pytest.raises(OutputError, match="another run has begun to write to s3://parts/out"):
+        run(_task(str(parts)), expand(parts), Joined().hire)
+    import s3fs
+
+    fs = s3fs.S3FileSystem(use_listings_cache=False)
+    assert json.loads(fs.cat_file("parts/out/run.json"))["counts"]["images"] == 4
+    assert len(fs.find("parts/out/shards")) == 6
+
+
+def test_a_mistyped_bucket_is_not_made(s3, parts: Path):
+    import s3fs
+
+    with pytest.raises(OutputError, match="there is no s3://mistyped"):
+        run(replace(_task(str(parts)), output="s3://mistyped/out"), expand(parts), Alone().hire)
+    assert not s3fs.S3FileSystem(use_listings_cache=False).exists("mistyped")
+
+
+def test_nothing_is_taken_away_before_the_cluster_has_answered(parts: Path, tmp_path: Path):
+    inspect(parts, tmp_path / "out", Alone())
+
+    class Gone(Alone):
+        def hire(self, job: Job) -> nullcontext[Alone]:
+            raise UnavailableError("no cluster")
+
+    with pytest.raises(UnavailableError):
+        inspect(parts, tmp_path / "out", Gone())
+    assert len(rows(tmp_path / "out")) == 4
+    assert inspect(parts, tmp_path / "out", Gone(), resume=True).resumed == 4  # which takes no cluster
+
+
+def test_a_run_on_one_machine_and_one_on_many_do_not_leave_each_others_results(uadx, parts: Path, tmp_path: Path):
+    inspect(parts, tmp_path / "out", Alone())
+    given = ("run", "--input", parts, "--output", tmp_path / "out", "--device", "openvino:CPU")
+    refused = uadx(*given, "--resume")
+    assert refused.code == 2
+    assert "was made with another engine\n" in refused.err
+    assert uadx(*given, "--format", "jsonl,parquet").code == 8
+    assert rows(tmp_path / "out") == []
+    inspect(parts, tmp_path / "out", Alone())
+    assert not (tmp_path / "out" / "results.parquet").exists()
 
 
 def _task(what: str) -> Task:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,7 +122,7 @@ def test_two_machines_give_the_rows_of_one(uadx, address: str, photos: Path, tmp
     assert re.search(
         r"8 images, \d NG, 1 error, [\d.]+ img/s on openvino:CPU \(f32\) of [12] workers?, results in", finished.out
     )
-    assert "the first of the errors: " in finished.err
+    assert "broken.png: its content is not that of a known image format" in finished.err
     uadx(*given, "--output", tmp_path / "one")
     one = [json.loads(line) for line in (tmp_path / "one" / "results.jsonl").read_text().splitlines()]
     both = rows(tmp_path / "both")
@@ -155,6 +157,22 @@ def test_a_picture_that_kills_every_worker_costs_its_shard_alone(uadx, address: 
     assert finished.code == 8
     assert "9 images (6 from the earlier run)" in finished.out
     assert len(rows(tmp_path / "out")) == 9
+
+
+def test_sigterm_ends_a_run_in_good_order(address: str, photos: Path, tmp_path: Path):
+    for number in range(60):
+        (photos / f"more{number}.png").write_bytes((photos / "0.png").read_bytes())
+    output = tmp_path / "out"
+    command = [sys.executable, "-m", "uadx", "run", "--input", str(photos), "--engine", "ray", "--address", address,
+               "--shard-size", "1", "--output", str(output)]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    while not list(output.glob("shards/*.json")) and run.poll() is None:
+        time.sleep(0.05)
+    run.terminate()
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 143, said
+    assert f"what was done is in {output}: the same command with --resume goes on" in said
 
 
 def test_a_device_that_fails_says_so_in_its_own_words(uadx, address: str, tmp_path: Path):

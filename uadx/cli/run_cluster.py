@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from uadx.cli.progress import NO_MODEL, shown_progress, shown_warnings
+from uadx.cli.run_report import mostly_ng
 from uadx.errors import InferenceError, UsageError
 from uadx.images.naming import is_address
 from uadx.plural import counted
@@ -104,15 +105,17 @@ def _report(summary: Summary, asked: Asked) -> None:
     for reason in sorted(summary.fallbacks):
         click.echo(f"warning: {reason}", err=True)
     if summary.first_error is not None:
-        click.echo(f"the first of the errors: {summary.first_error}", err=True)
-    if warning := summary.tally.warning:
+        click.echo(f"error: {summary.first_error}", err=True)
+        if summary.counts.errors > 1:
+            click.echo(f"and {counted(summary.counts.errors - 1, 'error')} more, in their rows", err=True)
+    if warning := summary.tally.warning or mostly_ng(summary.counts):
         click.echo(f"warning: {warning}", err=True)
     if asked.quiet:
         return
     counts = summary.counts
     earlier = f" ({summary.resumed} from the earlier run)" if summary.resumed else ""
     rate = (counts.images - summary.resumed) / summary.seconds if summary.seconds else 0
-    speed = f"{rate:.1f} img/s " if not summary.simulated else ""
+    speed = f"{rate:.1f} img/s " if rate and not summary.simulated else ""
     devices = ", ".join(sorted(summary.devices)) or "nothing"
     click.echo(
         f"{counted(counts.images, 'image')}{earlier}, {counts.anomalies} NG, {counted(counts.errors, 'error')}, {speed}"

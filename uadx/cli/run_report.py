@@ -52,7 +52,7 @@ class Report:
     def end(self, summary: Summary, output: Path, *, rate: bool) -> None:
         """Say what came of it. rate: images per second too."""
         counts = summary.counts
-        if warning := self._tally.warning or _mostly_ng(counts):
+        if warning := self._tally.warning or mostly_ng(counts):
             click.echo(f"warning: {warning}", err=True)
         if self._larger:
             click.echo(
@@ -74,7 +74,7 @@ class Report:
             click.echo(f"look at it: {summary.report.resolve().as_uri()}")
 
 
-def _mostly_ng(counts: Counts) -> str | None:
+def mostly_ng(counts: Counts) -> str | None:
     """What to say of a run in which most images are NG, as no line's are."""
     inspected = counts.images - counts.errors
     if inspected < MANY or 2 * counts.anomalies <= inspected:

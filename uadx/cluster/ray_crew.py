@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
 import socket
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -78,13 +80,14 @@ class RayCrew:
             if found := _HOST_AND_PORT.fullmatch(self.address or ""):
                 # Ray itself tries for minutes
                 socket.create_connection((found["host"], int(found["port"])), timeout=_CONNECT).close()
-            with _away_from_here():
+            with _away_from_here(), _own_signals():
                 ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR, **self._own)
         except Exception as error:  # OSError, ValueError, RuntimeError and Ray's own, by what is wrong
             where = f"at {self.address}" if self.address else "on this machine"
             raise UnavailableError(
                 f"no Ray cluster {where}",
-                hint="start one: ray start --head; then --address auto, or --address HOST:6379",
+                hint="start one: ray start --head; then --address auto, or --address HOST:6379. Where it asks for a "
+                "token: RAY_AUTH_MODE=token, and its ~/.ray/auth_token here",
                 cause_text=words(error),
             ) from error
         self._actors = ray.remote(_Actor)
@@ -151,6 +154,17 @@ def _away_from_here() -> Iterator[None]:
         yield
     finally:
         os.chdir(here)
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ray takes SIGTERM for itself: what it meant before is put back."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 class _Actor:
@@ -265,7 +279,11 @@ class _Shift:
         try:
             return self._ray.get(ref)
         except Exception as error:  # Ray's own: the process or the machine died, or raised what is no error of uadx
-            return InferenceError("a worker failed", stage="a shard", cause_text=words(error))
+            return InferenceError(
+                "a worker failed",
+                cause_text=words(error).strip().splitlines()[0],
+                hint="what was done stays, and --resume goes on; why a process died is in Ray's logs, see `ray logs`",
+            )
 
     def _not_started(self, hired: _Hired, why: UadxError) -> None:
         self._crew.say(f"no worker on {hired.slot.host}: {why.in_one_line}")

@@ -12,8 +12,10 @@ from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any, Protocol
+from uuid import uuid4
 
 import msgspec
 
@@ -21,7 +23,7 @@ from uadx.bundle.reader import Bundle, open_bundle
 from uadx.bundle.writer import zipped
 from uadx.cluster.shards import Shard, cut
 from uadx.cluster.storage import Storage, storage
-from uadx.cluster.worker import SHARDS, Failed, Job, Outcome
+from uadx.cluster.worker import SHARDS, Failed, Job, Outcome, check_own
 from uadx.errors import OutputError, UsageError
 from uadx.images.sources import Sources
 from uadx.output.record import RECORD, Counts, Record, same_run
@@ -105,24 +107,30 @@ def run(
     with ExitStack() as stack:
         _lock(where, stack)
         identity = _identity(task, bundle)
-        resumed = _resumed(where, identity, resume=task.resume)
-        record = Record(identity, finished=False).as_json()
-        where.write(PurePosixPath(RECORD), record)
+        done = _done(where, identity) if task.resume else set()
+        done_before = bool(done)
+        record = Record(identity, finished=False, id=uuid4().hex).as_json()
         config = task.config
         if config.devices_file is not None:  # a worker stands elsewhere
             config = config.override(devices_file=os.path.abspath(config.devices_file))
         job = Job(zipped(bundle.path), config, where.root, record, tuple(task.formats))
         summary = Summary()
-        shards = _remaining(cut(sources, task.size), where, resumed, summary)
-        clock = _Clock()
-        crew = stack.enter_context(hire(job))
-        for outcome in crew.run(clock.started_by(shards)):
-            if isinstance(outcome, Failed):
-                summary.failed.append(outcome)
-            else:
-                summary.add(outcome)
-            summary.seconds = clock.seconds
-            on_outcome(summary)
+        shards = _remaining(cut(sources, task.size), where, done, summary)
+        first = next(shards, None)
+        if first is not None:
+            crew = stack.enter_context(hire(job))
+            if not done_before:
+                _clear(where)
+            where.write(PurePosixPath(RECORD), record)
+            clock = _Clock()
+            for outcome in crew.run(clock.started_by(chain([first], shards))):
+                if isinstance(outcome, Failed):
+                    summary.failed.append(outcome)
+                else:
+                    summary.add(outcome)
+                summary.seconds = clock.seconds
+                on_outcome(summary)
+            check_own(where, record)
         summary.skipped = sources.skipped
         if not summary.failed:
             where.write(PurePosixPath(RECORD), Record(identity, True, summary.counts).as_json())
@@ -187,17 +195,20 @@ def _identity(task: Task, bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def _resumed(where: Storage, identity: dict[str, Any], *, resume: bool) -> set[str]:
-    """The records of the shards that are done. Without `resume`, what an older run left is taken away first: a kill
-    would leave it looking like this one's."""
-    names = where.names(SHARDS)
-    before = where.read(PurePosixPath(RECORD)) if resume else None
-    if before is not None:
-        same_run(where.root, before, identity)
-        return {name for name in names if name.endswith(".json")}
-    for name in [*(str(SHARDS / name) for name in sorted(names)), "results.jsonl", "results.csv", "report.html"]:
+def _done(where: Storage, identity: dict[str, Any]) -> set[str]:
+    """The records of the shards that an earlier run of the same did."""
+    before = where.read(PurePosixPath(RECORD))
+    if before is None:
+        return set()
+    same_run(where.root, before, identity)
+    return {name for name in where.names(SHARDS) if name.endswith(".json")}
+
+
+def _clear(where: Storage) -> None:
+    """Take away what an older run left: a kill would leave it looking like this one's."""
+    shards = [str(SHARDS / name) for name in sorted(where.names(SHARDS))]
+    for name in [*shards, "results.jsonl", "results.csv", "results.parquet", "report.html"]:
         where.remove(PurePosixPath(name))
-    return set()
 
 
 def _remaining(shards: Iterator[Shard], where: Storage, done: set[str], summary: Summary) -> Iterator[Shard]:

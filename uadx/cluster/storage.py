@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from pathlib import Path, PurePath
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from uadx.contract import words
 from uadx.errors import OutputError
@@ -45,7 +45,7 @@ def storage(where: str) -> Storage:
     address = urlsplit(where)
     if is_address(where) and address.scheme != "file":
         return _Remote(where)
-    return _Folder(unquote(address.path) if address.scheme == "file" else where)
+    return _Folder(where.partition("://")[2] if address.scheme == "file" else where)
 
 
 class _Folder(Storage):
@@ -89,6 +89,14 @@ class _Remote(Storage):
         super().__init__(root.rstrip("/"))
         self._fs, path = file_system(root)
         self._path = path.rstrip("/")
+        bucket = self._path.partition("/")[0]
+        try:  # some file systems would make a mistyped one
+            there = not bucket or self._fs.exists(bucket)
+        except Exception as error:
+            raise self._refused(PurePath(), "reached", error) from error
+        if not there:
+            name = self._fs.unstrip_protocol(bucket)
+            raise OutputError(f"there is no {name}", hint="make it, or choose another place: --output")
 
     def write(self, place: PurePath, data: bytes) -> None:
         path = self._at(place)
@@ -127,4 +135,8 @@ class _Remote(Storage):
         return f"{self._path}/{place.as_posix()}"
 
     def _refused(self, place: PurePath, what: str, error: Exception) -> OutputError:
-        return OutputError(f"{self.root}/{place.as_posix()} cannot be {what}", cause_text=words(error))
+        return OutputError(
+            f"{self.root}/{place.as_posix()} cannot be {what}",
+            cause_text=words(error),
+            hint="keys and endpoint are fsspec's, such as AWS_ENDPOINT_URL, in the environment of every machine",
+        )

@@ -16,7 +16,7 @@ import msgspec
 
 from uadx import __version__
 from uadx.cluster.shards import Shard
-from uadx.cluster.storage import storage
+from uadx.cluster.storage import Storage, storage
 from uadx.errors import OutputError, UadxError, UsageError
 from uadx.images.capture import prepare_opencv
 from uadx.output.parquet import parquet_table
@@ -72,6 +72,14 @@ class Failed:
     why: UadxError
 
 
+def check_own(where: Storage, run: bytes) -> None:
+    """Raises OutputError where another run has begun at the same place, as none can lock an object store."""
+    if where.read(PurePosixPath(RECORD)) != run:
+        raise OutputError(
+            f"another run has begun to write to {where.root}", hint="choose another place for one of them: --output"
+        )
+
+
 class Worker:
     """One opened model. Raises what Pipeline does, UsageError for another version of uadx, OutputError where the
     results would not come to where the run is recorded."""
@@ -99,6 +107,7 @@ class Worker:
 
     def inspect(self, shard: Shard) -> Outcome:
         """Inspect one shard and write its results. Raises InferenceError, OutputError."""
+        check_own(self._storage, self._job.run)
         start = time.perf_counter()
         inspector, formats = self._pipeline.inspector, self._job.formats
 

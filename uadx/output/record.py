@@ -41,11 +41,13 @@ class Counts:
 
 @dataclass(frozen=True)
 class Record:
-    """What `run.json` holds. run: all that the results depend on."""
+    """What `run.json` holds. run: all that the results depend on. id: which of the same runs it is, where several
+    machines must know."""
 
     run: dict[str, Any]
     finished: bool
     counts: Counts = field(default_factory=Counts)
+    id: str = ""
 
     def as_json(self) -> bytes:
         """The file's content."""
@@ -87,10 +89,12 @@ def same_run(root: str, content: bytes, identity: dict[str, Any]) -> Record:
         raise not_a_record(root) from error
     if record.run != identity:
         changed = sorted(key for key in identity if record.run.get(key) != identity[key])
+        if record.run.get("engine") != identity.get("engine"):  # the rest follows from that
+            changed = ["engine"]
         others = " and ".join(f"another {_DIFFERENCES.get(key, key)}" for key in changed)
         raise UsageError(
             f"the run in {root} was made with {others or 'another uadx'}",
             hint="start anew without --resume, or choose another folder (--output DIR on the command line)",
-            cause_text="\n".join(f"{k}: was {record.run.get(k)!r}, is {identity[k]!r}" for k in changed),
+            cause_text="\n".join(f"{k}: was {record.run.get(k)!r}, is {identity.get(k)!r}" for k in changed),
         )
     return record

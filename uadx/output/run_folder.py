@@ -112,8 +112,9 @@ class RunFolder:
         try:
             self._write_record()
             if not append:  # or a kill would leave an older run's results looking like this one's
-                for name in ("results.jsonl", "results.csv", PARQUET, REPORT, THUMBNAILS):
-                    (self.root / name).unlink(missing_ok=True)
+                names = ("results.jsonl", "results.csv", PARQUET, REPORT, THUMBNAILS)
+                for path in (*map(self.root.joinpath, names), *self.root.glob("shards/[0-9]*.*")):  # a cluster's
+                    path.unlink(missing_ok=True)
             return open(self.journal, "ab" if append else "wb")
         except OSError as error:
             raise self._unwritable(error) from error
