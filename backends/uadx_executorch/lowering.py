@@ -8,6 +8,7 @@ which the format has no place for, are methods of the program that give a consta
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from uadx_torch.graph import Graph, read
@@ -22,7 +23,8 @@ def lower(model: Path) -> bytes:
     """The .pte of an ONNX file. Raises onnx's, torch's and ExecuTorch's errors."""
     graph = Graph(read(model), torch.device("cpu"), torch.float32)
     # XNNPACK's passes take no weights in the layout that is best for torch
-    module = GraphModule(graph).to(memory_format=torch.contiguous_format)
+    module: Any = GraphModule(graph)  # torch 2.13 types no memory_format
+    module = module.to(memory_format=torch.contiguous_format)
     image = tuple(torch.zeros([1, *spec.shape[1:]], dtype=getattr(torch, spec.dtype)) for spec in graph.inputs)
     facts = {
         "inputs": [spec.name for spec in graph.inputs],

@@ -79,6 +79,8 @@ def fewest_parts(same_part: re.Pattern[str] | None, held_out: Sequence[str]) -> 
     if same_part is None:
         return 0.0
     count = len(set(parts_of(same_part, held_out)))
+    if count == len(held_out):
+        return 0.0
     lowest = Calibration([0.0] * count).lowest_fpr
     if lowest > DEFAULT_FPR:
         warnings.warn(

@@ -8,12 +8,13 @@ picture is as good as known, and a threshold made of such lets far too many good
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from uadx.errors import UsageError
+from uadx.errors import UadxWarning, UsageError
 
 HELD_OUT = 0.2
 """Of the images; of parts with several pictures so many that it is at least that."""
@@ -33,6 +34,8 @@ def by_seed(seed: int, same_part: re.Pattern[str] | None = None) -> Split:
 
     def split(digests: Sequence[str], paths: Sequence[str]) -> NDArray[np.bool_]:
         parts = np.array(paths if same_part is None else parts_of(same_part, paths))
+        if same_part is not None:
+            _warn_of_unmatched(same_part, paths)
         wanted = max(1, round(HELD_OUT * len(digests)))
         held_out = np.zeros(len(digests), bool)
         for index in np.random.default_rng(seed).permutation(len(digests)):
@@ -66,5 +69,16 @@ def parts_of(same_part: re.Pattern[str], paths: Sequence[str]) -> list[str]:
     ]
 
 
+def _warn_of_unmatched(same_part: re.Pattern[str], paths: Sequence[str]) -> None:
+    others = [path for path in paths if same_part.search(path) is None]
+    if others:
+        warnings.warn(
+            f"--same-part {_shown(same_part)} matches {len(paths) - len(others)} of {len(paths)} pictures: each of the "
+            f"others, such as {others[0]}, counts as a part of its own",
+            UadxWarning,
+            stacklevel=3,
+        )
+
+
 def _shown(same_part: re.Pattern[str] | None) -> str:
-    return "" if same_part is None else repr(same_part.pattern)
+    return "" if same_part is None else f"'{same_part.pattern}'"
