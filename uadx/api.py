@@ -166,7 +166,8 @@ class ExportOptions:
         if given or self.precision not in (None, *precisions):
             raise UsageError(
                 f"the format {format!r} is one file for every device, in {', '.join(precisions)}",
-                hint="leave --soc-version, --batch and --converted out, and --precision or name one of these",
+                hint="it takes no --soc-version, --batch or --converted, and no other --precision; the int8 form is "
+                "made without --format",
             )
 
 

@@ -354,6 +354,7 @@ def test_pictures_of_a_part_are_held_out_together_and_certify_as_one(uadx, produ
     run = uadx("train", "--data", folder, "--output", tmp_path / "model", "--epochs", 1, "--same-part", r"part(\d+)")
     assert run.code == 0, run.err
     assert "the 6 held-out pictures show 3 parts, which certify a false-alarm rate of 25 % and more" in run.err
+    assert "3 held-out parts certify no lower rate: 5 % takes 95 good parts, 1 % takes 495" in run.out
     manifest = open_bundle(tmp_path / "model").manifest
     assert manifest.default_fpr == 0.25
     names = {hashlib.sha256(path.read_bytes()).hexdigest()[:16]: path.name for path in folder.iterdir()}

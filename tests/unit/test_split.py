@@ -60,5 +60,6 @@ def test_parts_certify_and_not_their_pictures():
         assert fewest_parts(PART, VIEWS) == pytest.approx(1 / 21)
     assert fewest_parts(None, VIEWS) == 0
     assert fewest_parts(re.compile(r".*"), [str(number) for number in range(9)]) == 0
+    assert fewest_parts(PART, ["of another kind.png"]) == 0  # none of those held out matches
     many = [f"part{number // 2}_{number % 2}.png" for number in range(198)]
     assert fewest_parts(PART, many) == pytest.approx(0.01)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +26,12 @@ def read_checkpoint(path: Path) -> AnomalibModel:
     prepared otherwise than uadx can.
     """
     weights = _WEIGHTS_OF.get(path.suffix.lower(), "['model'].state_dict()")
-    content = load_plain(
-        path,
-        str(path),
+    holds_code = (
         "anomalib's exports for torch, and old checkpoints of models with parts of their own, hold code, which uadx "
         "never runs; if you trust the file, save its weights alone where anomalib is installed, and import those: "
-        f"python -c \"import torch; torch.save(torch.load('{path.name}', weights_only=False){weights}, 'weights.pt')\"",
+        f"python -c \"import torch; torch.save(torch.load('{path.name}', weights_only=False){weights}, 'weights.pt')\""
     )
+    content = load_plain(path, str(path), holds_code if is_zipfile(path) else TAKEN)  # torch.save writes a .zip
     if not isinstance(content, Mapping):
         raise BundleError(f"{path} holds a {type(content).__name__} and no state dict", hint=TAKEN)
     state = content.get("state_dict")

@@ -51,7 +51,8 @@ class Imported:
 def read(path: Path) -> AnomalibModel:
     """A .ckpt, .pt, .pth or .onnx. Raises UsageError for what is none of these, and what their readers raise."""
     if not path.is_file():
-        raise UsageError(f"{path}: no such file", hint="name a checkpoint of anomalib's: results/.../model.ckpt")
+        what = "a folder, and no file" if path.is_dir() else "no such file"
+        raise UsageError(f"{path}: {what}", hint="name a checkpoint of anomalib's: results/.../model.ckpt")
     match path.suffix.lower():
         case ".ckpt" | ".pt" | ".pth":
             from uadx.anomalib.checkpoint import read_checkpoint

@@ -18,7 +18,11 @@ def certified(manifest: Manifest, what: str, output: Path, held_out: float) -> I
     count, rate = len(manifest.training.held_out), manifest.default_fpr
     tiles = "" if manifest.input.tiling is None else f", for {manifest.input.tiling}"
     yield f"{what}: threshold {calibration.threshold(rate):.4g} for a false-alarm rate of {rate:.2g}{tiles}"
-    if needed := takes(calibration, held_out):
+    if rate > calibration.default_fpr():  # by parts, of which each has several pictures
+        parts = Calibration([0.0] * (round(1 / rate) - 1))
+        needed = takes(parts, held_out).replace("good images", "good parts")
+        yield f"{counted(len(parts.scores), 'held-out part')} certify no lower rate: {needed}"
+    elif needed := takes(calibration, held_out):
         certify = "certifies" if count == 1 else "certify"
         yield f"{counted(count, 'held-out image')} {certify} no lower rate: {needed}"
     else:

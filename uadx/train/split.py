@@ -33,9 +33,9 @@ def by_seed(seed: int, same_part: re.Pattern[str] | None = None) -> Split:
     """
 
     def split(digests: Sequence[str], paths: Sequence[str]) -> NDArray[np.bool_]:
-        parts = np.array(paths if same_part is None else parts_of(same_part, paths))
         if same_part is not None:
-            _warn_of_unmatched(same_part, paths)
+            _check_matches(same_part, paths)
+        parts = np.array(paths if same_part is None else parts_of(same_part, paths))
         wanted = max(1, round(HELD_OUT * len(digests)))
         held_out = np.zeros(len(digests), bool)
         for index in np.random.default_rng(seed).permutation(len(digests)):
@@ -55,22 +55,22 @@ def by_seed(seed: int, same_part: re.Pattern[str] | None = None) -> Split:
 
 
 def parts_of(same_part: re.Pattern[str], paths: Sequence[str]) -> list[str]:
-    """The part that each picture shows, as by_seed takes it. Raises UsageError where nothing matches at all."""
-    found = [same_part.search(path) for path in paths]
-    if not any(found):
+    """The part that each picture shows, as by_seed takes it."""
+    # with the place in front, no path without a match is taken for a part
+    return [
+        f"/{path}" if match is None else "\0".join(group or "" for group in (match.groups() or (match[0],)))
+        for path, match in ((path, same_part.search(path)) for path in paths)
+    ]
+
+
+def _check_matches(same_part: re.Pattern[str], paths: Sequence[str]) -> None:
+    """Raises UsageError where nothing matches, and warns where some do not."""
+    others = [path for path in paths if same_part.search(path) is None]
+    if len(others) == len(paths):
         raise UsageError(
             f"--same-part {_shown(same_part)} matches no picture's path, such as {paths[0]}",
             hint=r"a regular expression whose group names the part: --same-part 'part(\d+)_view'",
         )
-    # with the place in front, no path without a match is taken for a part
-    return [
-        f"/{path}" if match is None else "\0".join(group or "" for group in (match.groups() or (match[0],)))
-        for path, match in zip(paths, found, strict=True)
-    ]
-
-
-def _warn_of_unmatched(same_part: re.Pattern[str], paths: Sequence[str]) -> None:
-    others = [path for path in paths if same_part.search(path) is None]
     if others:
         warnings.warn(
             f"--same-part {_shown(same_part)} matches {len(paths) - len(others)} of {len(paths)} pictures: each of the "
