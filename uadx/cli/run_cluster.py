@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from uadx.cli.progress import NO_MODEL, shown_progress, shown_warnings
-from uadx.cli.run_report import mostly_ng
 from uadx.errors import InferenceError, UsageError
 from uadx.images.naming import is_address
 from uadx.plural import counted
@@ -100,6 +99,8 @@ def _per_card(config: PipelineConfig) -> str | None:
 
 
 def _report(summary: Summary, asked: Asked) -> None:
+    from uadx.cli.run_report import mostly_ng
+
     if summary.simulated:
         click.echo("SIMULATED: no hardware", err=True)
     for reason in sorted(summary.fallbacks):
