@@ -89,6 +89,7 @@ class _Remote(Storage):
         super().__init__(root.rstrip("/"))
         self._fs, path = file_system(root)
         self._path = path.rstrip("/")
+        self._made: set[str] = set()
         bucket = self._path.partition("/")[0]
         try:  # some file systems would make a mistyped one
             there = not bucket or self._fs.exists(bucket)
@@ -101,7 +102,9 @@ class _Remote(Storage):
     def write(self, place: PurePath, data: bytes) -> None:
         path = self._at(place)
         try:
-            self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+            if (folder := path.rpartition("/")[0]) not in self._made:  # a request each time, at some
+                self._fs.makedirs(folder, exist_ok=True)
+                self._made.add(folder)
             self._fs.pipe_file(path, data)
         except Exception as error:  # every file system has exceptions of its own
             raise self._refused(place, "written", error) from error
