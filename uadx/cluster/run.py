@@ -24,10 +24,10 @@ from uadx.bundle.writer import zipped
 from uadx.cluster.shards import Shard, cut
 from uadx.cluster.storage import Storage, storage
 from uadx.cluster.worker import SHARDS, Failed, Job, Outcome, check_own
-from uadx.errors import OutputError, UsageError
+from uadx.errors import UsageError
 from uadx.images.sources import Sources
 from uadx.output.record import RECORD, Counts, Record, same_run
-from uadx.output.stamps import Stamps
+from uadx.output.stamps import lock_folder
 from uadx.pipeline.config import PipelineConfig
 from uadx.scoring.familiarity import Tally
 
@@ -105,7 +105,8 @@ def run(
     _check(bundle, task)
     where = storage(task.output)
     with ExitStack() as stack:
-        _lock(where, stack)
+        if where.folder is not None:  # an address cannot be locked
+            stack.callback(lock_folder(where.folder).close)
         identity = _identity(task, bundle)
         done = _done(where, identity) if task.resume else set()
         done_before = bool(done)
@@ -159,26 +160,6 @@ def _check(bundle: Bundle, task: Task) -> None:
     cut_as = bundle.tiled(config.tiling(bundle.manifest.input.tiling))
     if config.threshold is None:
         cut_as.thresholds(config.fusion, config.fpr)
-
-
-def _lock(where: Storage, stack: ExitStack) -> None:
-    """One run at a time, where the storage is a folder."""
-    if where.folder is None:
-        return
-    try:
-        where.folder.mkdir(parents=True, exist_ok=True)
-        stack.callback(Stamps(where.folder).close)
-    except BlockingIOError:
-        raise UsageError(
-            f"another uadx run is writing to {where.root}",
-            hint="wait until it ends, or choose another folder (--output DIR on the command line)",
-        ) from None
-    except OSError as error:
-        raise OutputError(
-            f"{where.root} cannot be written to",
-            cause_text=str(error),
-            hint="choose another place: --output DIR on the command line",
-        ) from error
 
 
 def _identity(task: Task, bundle: Bundle) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from uadx.images.source import Source
 from uadx.output.parquet import check_parquet, parquet_table
 from uadx.output.pictures import to_json
 from uadx.output.record import RECORD, Counts, Record, not_a_record, same_run
-from uadx.output.stamps import Stamps, stamp
+from uadx.output.stamps import lock_folder, stamp, unwritable
 from uadx.output.table import csv_table
 from uadx.output.thumbnails import NAME as THUMBNAILS
 from uadx.output.thumbnails import Thumbnails
@@ -50,7 +50,7 @@ class RunFolder:
         self.finished = False
         self.resumed = 0
         self._stamps_ahead: deque[bytes] = deque()
-        self._stamps = self._lock()
+        self._stamps = lock_folder(root)
         try:
             if resume and self.record.exists():
                 self._take_up()
@@ -61,18 +61,6 @@ class RunFolder:
         except BaseException:
             self._stamps.close()
             raise
-
-    def _lock(self) -> Stamps:
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            return Stamps(self.root)
-        except BlockingIOError:
-            raise UsageError(
-                f"another uadx run is writing to {self.root}",
-                hint="wait until it ends, or choose another folder (--output DIR on the command line)",
-            ) from None
-        except OSError as error:
-            raise self._unwritable(error) from error
 
     def _take_up(self) -> None:
         try:
@@ -117,14 +105,7 @@ class RunFolder:
                     path.unlink(missing_ok=True)
             return open(self.journal, "ab" if append else "wb")
         except OSError as error:
-            raise self._unwritable(error) from error
-
-    def _unwritable(self, error: OSError) -> OutputError:
-        return OutputError(
-            f"{self.root} cannot be written to",
-            cause_text=str(error),
-            hint="choose another place: --output DIR on the command line",
-        )
+            raise unwritable(self.root, error) from error
 
     def _write_record(self) -> None:
         write_whole(self.record, Record(self.identity, self.finished, self.counts).as_json())

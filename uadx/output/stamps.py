@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from uadx.errors import OutputError, UsageError
 from uadx.images.source import Source, Stored
 from uadx.lock import try_lock
 
@@ -67,3 +68,29 @@ class Stamps:
     def close(self) -> None:
         """Close the file and give the lock back."""
         self._file.close()
+
+
+def lock_folder(root: Path) -> Stamps:
+    """Make the folder of a run, for this run alone.
+
+    Raises UsageError where another run writes to it, OutputError where it cannot be written.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        return Stamps(root)
+    except BlockingIOError:
+        raise UsageError(
+            f"another uadx run is writing to {root}",
+            hint="wait until it ends, or choose another folder (--output DIR on the command line)",
+        ) from None
+    except OSError as error:
+        raise unwritable(root, error) from error
+
+
+def unwritable(root: Path, error: OSError) -> OutputError:
+    """What to say of a folder that a run cannot write to."""
+    return OutputError(
+        f"{root} cannot be written to",
+        cause_text=str(error),
+        hint="choose another place: --output DIR on the command line",
+    )
