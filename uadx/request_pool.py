@@ -13,14 +13,15 @@ T = TypeVar("T")
 
 
 class RequestPool:
-    """`depth` threads, one for each request that may run; submit blocks while all are busy."""
+    """`depth` threads, one for each request that may run. One more waits, so that no thread has to wait for Python to
+    hand it the next; submit blocks while there is one that waits."""
 
     def __init__(self, depth: int, name: str) -> None:
-        self._free = BoundedSemaphore(depth)
+        self._free = BoundedSemaphore(depth + 1)
         self._threads = ThreadPoolExecutor(depth, thread_name_prefix=name)
 
     def submit(self, request: Callable[[], T]) -> Future[T]:
-        """Start a request as soon as a thread is free. Its result or exception goes to the future.
+        """Start a request as soon as a thread is free for it. Its result or exception goes to the future.
 
         Raises InferenceError after close().
         """

@@ -157,9 +157,10 @@ class OpenVINOModel(CompiledModel):
         self._placement = _read_back(compiled)
         self.capabilities = Capabilities(self._placement.precision, async_depth=depth, thread_safe=True)
         self._idle: SimpleQueue[Any] = SimpleQueue()
-        for _ in range(depth):
+        # one more than run at a time: the runtime goes on with it while Python takes the results of another
+        for _ in range(depth + 1):
             self._idle.put(compiled.create_infer_request())
-        self._pool = RequestPool(depth, "uadx-openvino")
+        self._pool = RequestPool(depth + 1, "uadx-openvino")
         self._closed = False
 
     def placement(self) -> Placement:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
@@ -21,7 +20,7 @@ from uadx.images import jpeg, tiff
 from uadx.images.decode import Limits, load
 from uadx.images.source import Source
 from uadx.images.sources import expand
-from uadx.pipeline.stream import staged
+from uadx.pipeline.stream import mapped
 
 SIDE = 32
 """Side of the grey thumbnail that near duplicates are found by."""
@@ -98,14 +97,9 @@ def survey(data: Path, on_image: Callable[[int, int], None] = lambda done, total
     if not sources:
         raise UsageError(f"{data} holds no image", hint="good images go to DIR itself, or to DIR/train/good")
     workers = usable_cores()
-    with ThreadPoolExecutor(workers, thread_name_prefix="uadx-check") as pool:
-
-        def start(item: tuple[Source, PurePath, str, str]) -> Future[Facts | tuple[PurePath, str]]:
-            return pool.submit(_look, *item)
-
-        for done, outcome in enumerate(staged(iter(sources), start, 2 * workers), 1):
-            on_image(done, len(sources))
-            (found.images if isinstance(outcome, Facts) else found.unread).append(outcome)  # type: ignore[arg-type]
+    for done, outcome in enumerate(mapped(sources, lambda source: _look(*source), workers, 2 * workers), 1):
+        on_image(done, len(sources))
+        (found.images if isinstance(outcome, Facts) else found.unread).append(outcome)  # type: ignore[arg-type]
     return found
 
 

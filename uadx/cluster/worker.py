@@ -7,10 +7,10 @@ import os
 import socket
 import tempfile
 import time
-from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import msgspec
 
@@ -24,7 +24,6 @@ from uadx.output.pictures import files_of, to_json
 from uadx.output.record import RECORD
 from uadx.pipeline.config import PipelineConfig
 from uadx.pipeline.pipeline import Pipeline
-from uadx.pipeline.stream import staged
 from uadx.result import Result
 
 SHARDS = PurePosixPath("shards")
@@ -111,17 +110,15 @@ class Worker:
         start = time.perf_counter()
         inspector, formats = self._pipeline.inspector, self._job.formats
 
-        def write(result: Result) -> Result:
+        def write(result: Result) -> dict[str, Any]:
             for place, data in files_of(result, formats):
                 self._storage.write(place, data)
-            return result
+            return result.json
 
-        def draw(result: Result) -> Future[Result]:
-            return inspector.pool.submit(write, result)
-
-        results = inspector.inspect(shard.sources, inspector.thresholds, inspector.batch_size)
-        with closing(staged(results, draw, inspector.workers + 1)) as drawn:
-            rows = [result.json for result in drawn]
+        with closing(
+            inspector.inspect_and(write, shard.sources, inspector.thresholds, inspector.batch_size)
+        ) as written:
+            rows = list(written)
         if "jsonl" in formats:
             self._write(shard, ".jsonl", b"".join(to_json(row) + b"\n" for row in rows))
         if "parquet" in formats:

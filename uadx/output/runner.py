@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,6 @@ from uadx.output.record import Counts
 from uadx.output.run_folder import REPORT, RunFolder
 from uadx.output.thumbnails import thumbnail_line
 from uadx.pipeline.pipeline import Pipeline
-from uadx.pipeline.stream import staged
 from uadx.report.facts import facts_of
 from uadx.result import Result
 
@@ -66,10 +64,7 @@ def run(
     start = time.perf_counter()
     identity = {"input": what, "recursive": recursive, "formats": sorted(formats), **inspector.identity}
 
-    def draw(result: Result) -> Future[tuple[Result, bytes]]:
-        return inspector.pool.submit(_with_files, result)
-
-    def _with_files(result: Result) -> tuple[Result, bytes]:
+    def with_files(result: Result) -> tuple[Result, bytes]:
         write_files(result, root, formats)
         return result, thumbnail_line(result, formats) if "html" in formats else b""
 
@@ -78,9 +73,9 @@ def run(
         if folder.finished:
             deque(remaining, maxlen=0)
         else:
-            results = inspector.inspect(remaining, inspector.thresholds, inspector.batch_size)
-            with closing(staged(results, draw, inspector.workers + 1)) as drawn:
-                for result, thumbnail in drawn:
+            written = inspector.inspect_and(with_files, remaining, inspector.thresholds, inspector.batch_size)
+            with closing(written):
+                for result, thumbnail in written:
                     folder.add(result, thumbnail)
                     on_result(result)
             folder.finish(facts_of(pipeline, what, folder.resumed, time.perf_counter() - start))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Generator, Iterable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import CancelledError, Future
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import msgspec
@@ -28,21 +28,26 @@ from uadx.parity import compare, require
 from uadx.pipeline.batches import check_answer, check_fits, run_batch, run_checked, start_batch
 from uadx.pipeline.config import PipelineConfig
 from uadx.pipeline.scorer import Scorer, ms_since
-from uadx.pipeline.stream import grouped, staged
+from uadx.pipeline.stream import grouped, mapped, staged
 from uadx.pipeline.windows import Complete, Inferred, Item, Window, regrouped, windows
 from uadx.result import Result
 from uadx.scoring.calibration import Thresholds
 
+T = TypeVar("T")
 HINT: Hint = "throughput"
 """Where the configuration says none."""
 MOST_WINDOWS = 10_000
 """Of one image: 200 MB of level maps, and minutes of work."""
+AHEAD = 8
+"""So many times the images that the threads and a batch hold may be decoded before their turn."""
+MOST_BYTES = 64 << 20
+"""Of the images that are decoded and wait for their turn, beside those that a thread has in hand."""
 RUNNING = "running the model"
 """The stage of an InferenceError."""
 
 
 class Inspector:
-    """Holds the compiled model and the worker threads; close() releases both. Use one thread at a time."""
+    """Holds the compiled model; close() releases it. Use one thread at a time."""
 
     def __init__(self, bundle: Bundle, config: PipelineConfig) -> None:
         self.config = config
@@ -60,7 +65,6 @@ class Inspector:
         # a runtime that runs requests side by side is busy with single images, any other wants real batches
         best = capabilities.static_batch or (1 if capabilities.async_depth > 1 else 8)
         self.batch_size = config.batch_size or best
-        self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="uadx-worker")
 
     def thresholds_for(self, config: PipelineConfig) -> Thresholds:
         """The thresholds a configuration means: its own for both, its false-alarm rate's, or the bundle's default."""
@@ -72,15 +76,21 @@ class Inspector:
         self, sources: Iterable[Source], thresholds: Thresholds, batch_size: int
     ) -> Generator[Result, None, None]:
         """Results in the order of the sources. A bad input is a result with `error`; a failing device raises."""
+        yield from self.inspect_and(lambda result: result, sources, thresholds, batch_size)
 
-        def score(complete: Complete) -> Future[list[Result]]:
-            return self._pool.submit(self.score, complete, thresholds)
+    def inspect_and(
+        self, then: Callable[[Result], T], sources: Iterable[Source], thresholds: Thresholds, batch_size: int
+    ) -> Generator[T, None, None]:
+        """then(result) in place of the results, done in the thread that scored it: drawing, writing."""
 
-        # tiles of one image fill a batch, and images that wait to be cut into tiles are large
-        ahead = 1 if self._framing.tiling else batch_size
-        decoded = staged(sources, lambda s: self._pool.submit(self.decode, s), self.workers + ahead)
+        def score(complete: Complete) -> list[T]:
+            return [then(result) for result in self.score(complete, thresholds)]
+
+        decoded = mapped(
+            sources, self.decode, self.workers, AHEAD * (self.workers + batch_size), weigh=_bytes, heaviest=MOST_BYTES
+        )
         inferred = staged(grouped(windows(decoded), batch_size), self.infer, self.opened.async_depth + 1)
-        scored = staged(regrouped(inferred, self.device_fields), score, self.workers + 1)
+        scored = mapped(regrouped(inferred, self.device_fields), score, self.workers, self.workers + 1)
         with contextlib.closing(scored):
             for results in scored:
                 yield from results
@@ -182,14 +192,8 @@ class Inspector:
             "fallback_reason": self.opened.fallback_reason,
         }
 
-    @property
-    def pool(self) -> ThreadPoolExecutor:
-        """The worker threads, for what follows scoring (drawing and writing)."""
-        return self._pool
-
     def close(self) -> None:
-        """Release the devices and the threads."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Release the devices."""
         self.opened.close()
 
 
@@ -218,3 +222,8 @@ def _open(bundle: Bundle, config: PipelineConfig) -> OpenedModel:
 
 def _failed(share: Share) -> str:
     return f"{share.used} failed while it ran the model"
+
+
+def _bytes(item: Item) -> int:
+    """What an item holds."""
+    return 0 if item.image is None or item.framed is None else item.image.nbytes + item.framed.pixels.nbytes

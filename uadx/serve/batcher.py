@@ -11,7 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,7 +19,7 @@ from queue import SimpleQueue
 
 from uadx.images.source import Source
 from uadx.pipeline.pipeline import Pipeline
-from uadx.pipeline.stream import gathered, staged
+from uadx.pipeline.stream import gathered, mapped, staged
 from uadx.pipeline.windows import Complete, Inferred, Window, regrouped, windows_of
 from uadx.result import Result
 from uadx.serve.metrics import Metrics
@@ -63,6 +63,7 @@ class Batcher:
         # decoded images are large: as many as keep the threads and the device busy
         batches = inspector.opened.async_depth + 2
         self._room = threading.Semaphore(2 * inspector.workers + inspector.batch_size * batches)
+        self._decoders = ThreadPoolExecutor(inspector.workers, thread_name_prefix="uadx-serve-decode")
         self._threads = [
             threading.Thread(target=run, name=f"uadx-serve-{name}", daemon=True)
             for name, run in (("decode", self._feed), ("answer", self._answer))
@@ -93,6 +94,7 @@ class Batcher:
         self._end()
         for thread in self._threads:
             thread.join()
+        self._decoders.shutdown()
         self.pipeline.close()
 
     def _end(self) -> None:
@@ -105,7 +107,7 @@ class Batcher:
             self._room.acquire()
             if job.begin():
                 with contextlib.suppress(RuntimeError):  # closed after a failure: its job is on_crash's
-                    self._inspector.pool.submit(self._decode, job)
+                    self._decoders.submit(self._decode, job)
             else:
                 self._take(job.source)
 
@@ -120,7 +122,8 @@ class Batcher:
         inspector = self._inspector
         batches = gathered(self._decoded, inspector.batch_size, self._patience)
         inferred = staged(batches, self._infer, inspector.opened.async_depth + 1)
-        scored = staged(regrouped(inferred, inspector.device_fields), self._score, inspector.workers + 1)
+        complete = regrouped(inferred, inspector.device_fields)
+        scored = mapped(complete, self._scored, inspector.workers, inspector.workers + 1)
         try:
             with closing(scored):
                 for results in scored:
@@ -149,9 +152,6 @@ class Batcher:
             self._fail(sources, error)
             raise
         return done
-
-    def _score(self, complete: Complete) -> Future[list[Result]]:
-        return self._inspector.pool.submit(self._scored, complete)
 
     def _scored(self, complete: Complete) -> list[Result]:
         try:

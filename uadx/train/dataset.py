@@ -6,7 +6,6 @@ import hashlib
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -22,7 +21,7 @@ from uadx.images.framing import Cut, Framed, Framing
 from uadx.images.naming import printable
 from uadx.images.source import Source
 from uadx.images.sources import expand
-from uadx.pipeline.stream import staged
+from uadx.pipeline.stream import mapped
 from uadx.train.array_file import new_images
 from uadx.train.enough import too_few
 from uadx.train.split import Split
@@ -252,5 +251,4 @@ class _Reader:
 
 def _in_threads(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     workers = usable_cores()
-    with ThreadPoolExecutor(workers) as pool:
-        yield from staged(items, lambda item: pool.submit(work, item), 2 * workers)
+    yield from mapped(items, work, workers, 2 * workers)
