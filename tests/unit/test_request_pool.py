@@ -22,15 +22,17 @@ def test_as_many_requests_as_the_depth_run_side_by_side(pool):
     assert sorted(future.result(10) for future in futures) == [0, 1]  # each waited for the other
 
 
-def test_submit_blocks_while_all_requests_are_busy(pool):
+def test_submit_blocks_while_all_requests_are_busy_and_one_waits(pool):
     gate = threading.Event()
     busy = [pool.submit(lambda: gate.wait(10)) for _ in range(2)]
+    waiting = pool.submit(lambda: "third")
     with ThreadPoolExecutor(1) as caller:
-        third = caller.submit(lambda: pool.submit(lambda: "third"))
+        fourth = caller.submit(lambda: pool.submit(lambda: "fourth"))
         with pytest.raises(TimeoutError):
-            third.result(timeout=0.1)
+            fourth.result(timeout=0.1)
+        assert not waiting.done()
         gate.set()
-        assert third.result(10).result(10) == "third"
+        assert [waiting.result(10), fourth.result(10).result(10)] == ["third", "fourth"]
     assert all(future.result(10) for future in busy)
 
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from uadx.pipeline.mapped import Ahead, mapped
 from uadx.pipeline.stream import gathered, grouped, staged
 
 
@@ -83,15 +84,101 @@ def test_closing_a_chain_closes_every_stage_and_leaves_no_thread(pool):
         finally:
             closed.append(True)
 
-    inner = staged(items(), lambda n: pool.submit(int, n), 3)
+    first = mapped(items(), int, 2, Ahead(3))
+    inner = staged(first, lambda n: pool.submit(int, n), 3)
     outer = staged(grouped(inner, 2), lambda group: pool.submit(sum, group), 2)
-    assert next(outer) == 3
-    outer.close()
+    last = mapped(outer, int, 2, Ahead(3))
+    assert next(last) == 3
+    last.close()
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline and any(t.name == "uadx-stage" for t in set(threading.enumerate()) - before):
         time.sleep(0.01)
     assert closed == [True]
     assert not [t for t in set(threading.enumerate()) - before if t.name == "uadx-stage"]
+
+
+def test_threads_give_results_in_the_order_of_the_items_and_side_by_side():
+    together = threading.Barrier(2)
+
+    def slow_first(n):
+        if n < 2:
+            together.wait(5)  # would break if one thread did all
+        time.sleep(0.05 if n == 0 else 0)
+        return n * 10
+
+    assert list(mapped(range(8), slow_first, 4, Ahead(4))) == [n * 10 for n in range(8)]
+
+
+def test_a_single_item_gets_no_more_threads_than_find_the_end():
+    names = []
+    assert list(mapped([1], lambda n: names.append(threading.active_count()), 16, Ahead(16))) == [None]
+    assert names[0] <= threading.active_count() + 2
+
+
+@pytest.mark.parametrize(("weight", "most_drawn"), [(1, 12), (5, 4), (100, 2)])
+def test_light_results_are_made_further_ahead_than_heavy_ones(weight, most_drawn):
+    """At most 20 together, of those that are made; two are under way or wait in any case."""
+    drawn = []
+    results = mapped(iter(range(1000)), lambda n: drawn.append(n) or n, 1, Ahead(2, 12, 20, lambda n: weight))
+    for n in range(40):
+        assert next(results) == n
+        time.sleep(0.01)
+        assert len(drawn) <= n + 1 + most_drawn
+    results.close()
+    assert len(drawn) > 40
+
+
+def test_a_thread_that_had_to_stop_goes_on_when_half_is_taken():
+    drawn = []
+    results = mapped(iter(range(1000)), lambda n: drawn.append(n) or n, 1, Ahead(1, 8, 100))
+    assert next(results) == 0
+
+    def made(least):
+        deadline = time.monotonic() + 5
+        while len(drawn) < least and time.monotonic() < deadline:
+            time.sleep(0.005)
+        time.sleep(0.05)
+        return len(drawn)
+
+    full = made(8)
+    taken = 1
+    while made(full) == full:
+        assert next(results) == taken
+        taken += 1
+    assert full - taken == 4
+    results.close()
+
+
+def test_a_result_of_a_thread_is_yielded_while_the_next_item_is_still_waited_for():
+    gate = threading.Event()
+
+    def items():
+        yield 1
+        assert gate.wait(5)
+        yield 2
+
+    results = mapped(items(), int, 2, Ahead(8))
+    assert next(results) == 1  # would hang if it first filled its room
+    gate.set()
+    assert list(results) == [2]
+
+
+def test_an_exception_of_a_thread_reaches_the_consumer_at_its_place():
+    results = mapped([2, 1, 0, 5], lambda n: 10 // n, 2, Ahead(2))
+    assert [next(results), next(results)] == [5, 10]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+
+
+def test_an_exception_of_the_items_of_threads_reaches_the_consumer_after_what_came_before_it():
+    def items():
+        yield 1
+        raise KeyError("gone")
+
+    results = mapped(items(), int, 2, Ahead(2))
+    assert next(results) == 1
+    with pytest.raises(KeyError, match="gone"):
+        next(results)
 
 
 def test_groups_are_consecutive_and_the_last_one_is_shorter():

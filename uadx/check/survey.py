@@ -20,7 +20,7 @@ from uadx.images import jpeg, tiff
 from uadx.images.decode import Limits, load
 from uadx.images.source import Source
 from uadx.images.sources import expand
-from uadx.pipeline.stream import mapped
+from uadx.pipeline.mapped import Ahead, mapped
 
 SIDE = 32
 """Side of the grey thumbnail that near duplicates are found by."""
@@ -97,7 +97,7 @@ def survey(data: Path, on_image: Callable[[int, int], None] = lambda done, total
     if not sources:
         raise UsageError(f"{data} holds no image", hint="good images go to DIR itself, or to DIR/train/good")
     workers = usable_cores()
-    for done, outcome in enumerate(mapped(sources, lambda source: _look(*source), workers, 2 * workers), 1):
+    for done, outcome in enumerate(mapped(sources, lambda source: _look(*source), workers, Ahead(2 * workers)), 1):
         on_image(done, len(sources))
         (found.images if isinstance(outcome, Facts) else found.unread).append(outcome)  # type: ignore[arg-type]
     return found

@@ -18,9 +18,6 @@ Fit: TypeAlias = Literal["letterbox", "stretch"]
 GRAIN = 4
 """Content ends at a multiple of this many pixels, the stride of level1, so that maps can be cut to it exactly."""
 
-_SMALL = 1 << 20
-"""Pixels of an image that may be held in float32."""
-
 
 @dataclass(frozen=True)
 class Fitted:
@@ -59,21 +56,13 @@ def resized(image: NDArray[np.uint8], height: int, width: int) -> cv2.typing.Mat
     two samples, and interpolated linearly where it grows."""
     rows, columns = image.shape[:2]
     resized: cv2.typing.MatLike = image
-    smaller = (min(columns, width), min(rows, height))
-    if smaller != (columns, rows):  # OpenCV takes a tenth of a millisecond to change nothing
-        resized = _shrunk(image, *smaller)
-    if smaller != (width, height):
-        resized = cv2.resize(resized, (width, height), interpolation=cv2.INTER_LINEAR_EXACT)
+    for size, interpolation in (
+        ((min(columns, width), min(rows, height)), cv2.INTER_AREA),
+        ((width, height), cv2.INTER_LINEAR_EXACT),
+    ):
+        if resized.shape[1::-1] != size:  # OpenCV takes a tenth of a millisecond to change nothing
+            resized = cv2.resize(resized, size, interpolation=interpolation)
     return resized
-
-
-def _shrunk(image: NDArray[np.uint8], width: int, height: int) -> cv2.typing.MatLike:
-    rows, columns = image.shape[:2]
-    if rows * columns > _SMALL or not (rows % height or columns % width):
-        return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    # OpenCV averages in float32 either way; without a conversion for each weight that is a sixth faster
-    averages = cv2.resize(image.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
-    return cv2.convertScaleAbs(averages)
 
 
 def filled(image: cv2.typing.MatLike, height: int, width: int) -> cv2.typing.MatLike:

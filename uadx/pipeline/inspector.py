@@ -27,8 +27,9 @@ from uadx.images.source import Source
 from uadx.parity import compare, require
 from uadx.pipeline.batches import check_answer, check_fits, run_batch, run_checked, start_batch
 from uadx.pipeline.config import PipelineConfig
+from uadx.pipeline.mapped import Ahead, mapped
 from uadx.pipeline.scorer import Scorer, ms_since
-from uadx.pipeline.stream import grouped, mapped, staged
+from uadx.pipeline.stream import grouped, staged
 from uadx.pipeline.windows import Complete, Inferred, Item, Window, regrouped, windows
 from uadx.result import Result
 from uadx.scoring.calibration import Thresholds
@@ -38,10 +39,10 @@ HINT: Hint = "throughput"
 """Where the configuration says none."""
 MOST_WINDOWS = 10_000
 """Of one image: 200 MB of level maps, and minutes of work."""
-AHEAD = 8
-"""So many times the images that the threads and a batch hold may be decoded before their turn."""
-MOST_BYTES = 64 << 20
-"""Of the images that are decoded and wait for their turn, beside those that a thread has in hand."""
+AHEAD = 16
+"""Small images that are decoded before their turn, for each one that a thread or a batch holds."""
+MOST_BYTES = 32 << 20
+"""Of images that are decoded before their turn; more only as many as the threads and a batch hold."""
 RUNNING = "running the model"
 """The stage of an InferenceError."""
 
@@ -86,11 +87,11 @@ class Inspector:
         def score(complete: Complete) -> list[T]:
             return [then(result) for result in self.score(complete, thresholds)]
 
-        decoded = mapped(
-            sources, self.decode, self.workers, AHEAD * (self.workers + batch_size), weigh=_bytes, heaviest=MOST_BYTES
-        )
+        # tiles of one image fill a batch, and images that wait to be cut into tiles are large
+        least = self.workers + (1 if self._framing.tiling else batch_size)
+        decoded = mapped(sources, self.decode, self.workers, Ahead(least, AHEAD * least, MOST_BYTES, _bytes))
         inferred = staged(grouped(windows(decoded), batch_size), self.infer, self.opened.async_depth + 1)
-        scored = mapped(regrouped(inferred, self.device_fields), score, self.workers, self.workers + 1)
+        scored = mapped(regrouped(inferred, self.device_fields), score, self.workers, Ahead(self.workers + 1))
         with contextlib.closing(scored):
             for results in scored:
                 yield from results

@@ -18,8 +18,9 @@ from functools import partial
 from queue import SimpleQueue
 
 from uadx.images.source import Source
+from uadx.pipeline.mapped import Ahead, mapped
 from uadx.pipeline.pipeline import Pipeline
-from uadx.pipeline.stream import gathered, mapped, staged
+from uadx.pipeline.stream import gathered, staged
 from uadx.pipeline.windows import Complete, Inferred, Window, regrouped, windows_of
 from uadx.result import Result
 from uadx.serve.metrics import Metrics
@@ -123,7 +124,7 @@ class Batcher:
         batches = gathered(self._decoded, inspector.batch_size, self._patience)
         inferred = staged(batches, self._infer, inspector.opened.async_depth + 1)
         complete = regrouped(inferred, inspector.device_fields)
-        scored = mapped(complete, self._scored, inspector.workers, inspector.workers + 1)
+        scored = mapped(complete, self._scored, inspector.workers, Ahead(inspector.workers + 1))
         try:
             with closing(scored):
                 for results in scored:

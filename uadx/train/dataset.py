@@ -21,7 +21,7 @@ from uadx.images.framing import Cut, Framed, Framing
 from uadx.images.naming import printable
 from uadx.images.source import Source
 from uadx.images.sources import expand
-from uadx.pipeline.stream import mapped
+from uadx.pipeline.mapped import Ahead, mapped
 from uadx.train.array_file import new_images
 from uadx.train.enough import too_few
 from uadx.train.split import Split
@@ -251,4 +251,4 @@ class _Reader:
 
 def _in_threads(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     workers = usable_cores()
-    yield from mapped(items, work, workers, 2 * workers)
+    yield from mapped(items, work, workers, Ahead(2 * workers))
