@@ -25,6 +25,12 @@ def core_limit(root: Path = Path("/")) -> int | None:
     return cores if cores is not None and cores < _allowed() else None
 
 
+def busy() -> bool:
+    """Whether half of the machine's cores or more had work in the last minute; False where the system does not say."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    return load >= (os.cpu_count() or 1) / 2
+
+
 def limit_torch() -> None:
     """Keep torch's own threads within the quota."""
     if (cores := core_limit()) is not None:

@@ -57,11 +57,12 @@ def throughput(opened: OpenedModel, batch: NDArray[np.uint8], seconds: float) ->
     return Timed(done, time.perf_counter() - began, time.process_time() - cores)
 
 
-def latencies(opened: OpenedModel, image: NDArray[np.uint8], seconds: float) -> Sequence[float]:
-    """Milliseconds of each of many single images [1, H, W, 3], one after the other on the first device."""
+def latencies(opened: OpenedModel, image: NDArray[np.uint8], count: int, seconds: float) -> Sequence[float]:
+    """Milliseconds of each of `count` single images [1, H, W, 3], one after the other on the first device; of fewer
+    where the time is over, but of one."""
     found: list[float] = []
     end = time.perf_counter() + seconds
-    while not found or time.perf_counter() < end:
+    while not found or (len(found) < count and time.perf_counter() < end):
         began = time.perf_counter()
         run_batch(opened.compiled, image)
         found.append((time.perf_counter() - began) * 1e3)

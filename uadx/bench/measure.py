@@ -18,6 +18,7 @@ from uadx.bench.engine import Timed, latencies, throughput
 from uadx.bench.instant import instant
 from uadx.bench.stages import stages
 from uadx.bench.startup import Started, start
+from uadx.cores import busy
 from uadx.errors import UadxWarning, UsageError
 from uadx.images.source import Source
 from uadx.images.sources import expand
@@ -29,6 +30,8 @@ COPIES = 64
 LOOKED_AT = 8
 """Images whose tiles are counted."""
 SIDE = 300
+SINGLE = 200
+"""Images whose latency is measured one by one, as far as the time allows."""
 
 
 @dataclass
@@ -36,7 +39,7 @@ class Figures:
     """One device. windows: of an image, on average: more than 1 where images are cut into tiles. engine, whole, rest: a
     measurement for each round, rest with an engine that answers at once. latency: milliseconds of single windows.
     stages: core-milliseconds by stage. started: of a process of its own. unread: the share of the inputs that cannot be
-    read, which count as images."""
+    read, which count as images. busy: whether the machine was, with something else, when this began."""
 
     label: str
     windows: float = 1.0
@@ -46,6 +49,7 @@ class Figures:
     latency: list[float] = field(default_factory=list)
     stages: dict[str, float] = field(default_factory=dict)
     unread: float = 0.0
+    busy: bool = False
     started: Started = field(init=False)
 
     @property
@@ -70,8 +74,11 @@ class Figures:
         """Core-milliseconds an image of all that is not the engine, the median of the rounds."""
         return statistics.median(one.core_ms for one in self.rest)
 
-    def percentile(self, percent: float) -> float:
-        """Milliseconds that so many percent of single images take at most."""
+    def percentile(self, percent: float) -> float | None:
+        """Milliseconds that so many percent of single images take at most; None where too few were measured for one
+        of them to lie above."""
+        if len(self.latency) * (100 - percent) < 100:
+            return None
         return float(np.percentile(self.latency, percent))
 
 
@@ -85,6 +92,7 @@ def measure(
 ) -> list[Figures]:
     """Measure each configuration. images: what to inspect, as `uadx run` takes it; None for copies of a golden image,
     300 x 300 JPEGs. seconds: of each measurement. stage: is told what is being measured."""
+    was_busy = busy()
     with ExitStack() as opened:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="uadx-bench-")))
         pipelines = [opened.enter_context(Pipeline(config)) for config in configs]
@@ -96,11 +104,14 @@ def measure(
                 )
         what = images or str(_pictures(pipelines[0], folder / "images"))
         sources = list(expand(what))
-        found = [Figures(pipeline.inspector.opened.label, _windows(pipeline, sources)) for pipeline in pipelines]
+        found = [
+            Figures(pipeline.inspector.opened.label, _windows(pipeline, sources), busy=was_busy)
+            for pipeline in pipelines
+        ]
         for number in range(rounds):
             for pipeline, figures in zip(pipelines, found, strict=True):
                 stage(f"{figures.label}, round {number + 1} of {rounds}")
-                _round(pipeline, figures, sources, folder / "out", formats, seconds)
+                _round(pipeline, figures, sources, folder / "out", formats, seconds, -(-SINGLE // rounds))
         for config, pipeline, figures in zip(configs, pipelines, found, strict=True):
             stage(f"{figures.label}, stages and start")
             figures.stages = stages(pipeline.inspector, sources, formats)
@@ -116,14 +127,20 @@ def measure(
 
 
 def _round(
-    pipeline: Pipeline, figures: Figures, sources: list[Source], output: Path, formats: Sequence[str], seconds: float
+    pipeline: Pipeline,
+    figures: Figures,
+    sources: list[Source],
+    output: Path,
+    formats: Sequence[str],
+    seconds: float,
+    single: int,
 ) -> None:
     inspector = pipeline.inspector
     golden = pipeline.bundle.golden.images
     batch = np.repeat(golden[:1], inspector.batch_size, axis=0)
     throughput(inspector.opened, batch, min(1.0, seconds / 4))  # warm
     figures.engine.append(throughput(inspector.opened, batch, seconds))
-    figures.latency += latencies(inspector.opened, golden[:1], seconds / 4)
+    figures.latency += latencies(inspector.opened, golden[:1], single, seconds)
     many = max(len(sources), round(seconds * figures.engine[-1].rate / figures.windows))
     chosen = [sources[index % len(sources)] for index in range(many)]
     whole, figures.unread = _whole(pipeline, chosen, output, formats)

@@ -74,7 +74,7 @@ def _print(found: list[Figures]) -> None:
         click.echo(" " * width + "".join(f"{name:>9}" for name in names))
     for figures in found:
         cells = [f"{figures.engine_rate:.1f}"]
-        cells += [f"{figures.percentile(percent):.1f}" for percent in (50, 95, 99)]
+        cells += ["-" if part is None else f"{part:.1f}" for part in map(figures.percentile, (50, 95, 99))]
         cells += [f"{figures.whole_rate:.1f}", f"{figures.share:.3f}", f"{figures.around:.2f}"]
         cells.append(f"{figures.started.first_result:.2f}")
         cells.append("" if figures.started.memory is None else f"{figures.started.memory / 2**20:.0f}")
@@ -82,6 +82,8 @@ def _print(found: list[Figures]) -> None:
     for figures in found:
         spent = ", ".join(f"{name} {value:.2f}" for name, value in figures.stages.items())
         click.echo(f"{figures.label}: core-milliseconds an image: {spent}")
+    if found[0].busy:
+        click.echo("the machine was busy with something else when this began: measure again when it is quiet")
 
 
 def _plain(figures: Figures) -> dict[str, Any]:

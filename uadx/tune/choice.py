@@ -7,7 +7,6 @@ Medians decide. Verdicts are compared of those, where there are images. No more 
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from msgspec import Struct
 
 from uadx.api import Hint, Precision
 from uadx.bundle.reader import Bundle
+from uadx.cores import busy
 from uadx.devices.resolve import Resolver
 from uadx.errors import UnavailableError
 from uadx.limits import FEW_COMPARED
@@ -101,7 +101,7 @@ def tune(
     simulator; ConfigError for the devices file; BundleError.
     """
     resolver = Resolver(config.device, None if config.devices_file is None else Path(config.devices_file))
-    busy = _busy()
+    was_busy = busy()
     comparison = None
     if data is not None:
         stage("inspecting the images in f32, to compare with")
@@ -125,7 +125,7 @@ def tune(
         rate=best.rate,
         measured=datetime.now(timezone.utc).astimezone().isoformat(timespec="seconds"),
         unit=unit_of(bundle),
-        busy=busy,
+        busy=was_busy,
     )
     return Tuned(search.trials, absent, finalists, 0 if comparison is None else len(comparison.sources), choice)
 
@@ -254,12 +254,6 @@ def _chosen(finalists: list[Finalist]) -> Finalist:
         (way for way in finalists if way.rate >= limit),
         key=lambda way: (way.trial.runs != "f32", way.batch, -way.rate),
     )
-
-
-def _busy() -> bool:
-    """Whether half of the machine's cores or more had work in the last minute; False where the system does not say."""
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    return load >= (os.cpu_count() or 1) / 2
 
 
 def _nothing_may_run(requested: str, absent: list[Absent], trials: list[Trial], bundle: Bundle) -> UnavailableError:
