@@ -1,6 +1,8 @@
 """Bounded, ordered stages."""
 
 import queue
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -179,6 +181,19 @@ def test_an_exception_of_the_items_of_threads_reaches_the_consumer_after_what_ca
     assert next(results) == 1
     with pytest.raises(KeyError, match="gone"):
         next(results)
+
+
+def test_a_program_may_end_while_threads_are_in_opencv():
+    """A daemon thread that Python ends there takes the process down: "terminate called without an active exception"."""
+    code = """
+import cv2, numpy as np
+from uadx.pipeline.mapped import Ahead, mapped
+file = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 256, (2000, 3000, 3), np.uint8))[1]
+kept = mapped([file] * 100, lambda data: cv2.imdecode(data, 1).shape, 2, Ahead(50))
+print(next(kept))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "(2000, 3000, 3)\n", "")
 
 
 def test_groups_are_consecutive_and_the_last_one_is_shorter():

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import queue
 import threading
 import time
+import weakref
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -66,9 +68,10 @@ class _Line(Generic[A, B]):
         self._results: queue.SimpleQueue[Future[B]] = queue.SimpleQueue()
         self._drawing = threading.Lock()
         self._changed = threading.Condition()
-        self._count = self._weight = 0
+        self._count = self._weight = self._working = 0
         self._full = self._ended = False
         self._threads: list[threading.Thread] = []
+        _lines.add(self)
         self._start()
 
     def take(self) -> B:
@@ -84,14 +87,25 @@ class _Line(Generic[A, B]):
 
     def close(self) -> None:
         """End the threads and the items."""
-        with self._changed:
-            self._ended = True
-            self._changed.notify()
+        self._end()
         deadline = time.monotonic() + PATIENCE
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         if isinstance(self._iterator, Generator) and not self._drawing.locked():
             self._iterator.close()
+
+    def leave(self) -> None:
+        """End what the threads do; one that draws, maybe a frame of a video or a read of stdin, gets a second."""
+        self._end()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._working, PATIENCE)
+        if self._drawing.acquire(timeout=1):
+            self._drawing.release()
+
+    def _end(self) -> None:
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
 
     def _start(self) -> None:
         thread = threading.Thread(target=self._run, name="uadx-stage", daemon=True)
@@ -103,13 +117,16 @@ class _Line(Generic[A, B]):
             item, promised = drawn
             try:
                 result = self._work(item)
+                with self._changed:
+                    self._weight += self._ahead.weigh(result)
+                    self._full = self._full or self._ahead.full(self._count, self._weight)
+                promised.set_result(result)
             except BaseException as error:  # raised again in the consumer
                 promised.set_exception(error)
-                continue
             with self._changed:
-                self._weight += self._ahead.weigh(result)
-                self._full = self._full or self._ahead.full(self._count, self._weight)
-            promised.set_result(result)
+                self._working -= 1
+                if self._ended:
+                    self._changed.notify_all()
 
     def _draw(self) -> tuple[A, Future[B]] | None:
         """The next item, as soon as there is room for its result, and where that is to go; None at the end."""
@@ -128,8 +145,19 @@ class _Line(Generic[A, B]):
                 return None
             with self._changed:
                 self._count += 1
+                self._working += 1
                 self._full = self._full or self._ahead.full(self._count, self._weight)
             self._results.put(promised)  # here, so that they keep their order
             if len(self._threads) < self._workers:
                 self._start()  # only now: a single item needs no second thread
             return item, promised
+
+
+_lines: weakref.WeakSet[_Line[Any, Any]] = weakref.WeakSet()
+
+
+@atexit.register
+def _leave_all() -> None:
+    """Of generators that nobody closed. A thread that is in OpenCV when Python ends it takes the process down."""
+    for line in list(_lines):
+        line.leave()
