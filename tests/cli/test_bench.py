@@ -50,8 +50,9 @@ def test_a_busy_machine_is_told(uadx, parts, monkeypatch):
 def test_each_round_inspects_every_image_at_least_once_and_counts_bad_ones(uadx, parts):
     done = uadx("bench", "--device", "openvino:CPU", "--input", parts, "--seconds", 0.01, "--rounds", 1, "--json")
     (found,) = json.loads(done.out)
-    assert found["whole"][0]["images"] >= 4
-    assert found["unread"] == pytest.approx(0.25, abs=0.1)
+    many = found["whole"][0]["images"]
+    assert many >= 4
+    assert found["unread"] == many // 4 / many  # every fourth one
     assert done.err == (
         f"warning: {100 * found['unread']:.0f} % of the inputs cannot be read, and count as images: the rates from "
         "files to results are none of good files\n"

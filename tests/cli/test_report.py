@@ -83,7 +83,7 @@ def test_a_killed_run_goes_on_and_its_report_has_the_pictures_of_before(uadx, pr
     images, out = tmp_path / "many", tmp_path / "out"
     images.mkdir()
     pictures = sorted((product / "test").rglob("*.png"))
-    for index in range(40):
+    for index in range(80):
         (images / f"{index:03}.png").symlink_to(pictures[index % len(pictures)])
     args = ("run", "--input", images, "--output", out, "--format", "jsonl,html", "--workers", "1")
     process = subprocess.Popen([sys.executable, "-m", "uadx", *map(str, args)], stderr=subprocess.PIPE)
@@ -101,7 +101,7 @@ def test_a_killed_run_goes_on_and_its_report_has_the_pictures_of_before(uadx, pr
     assert run.code == 0
     page = Scripts(out / "report.html")
     assert [found[1] for found in page.rows] == [result["score"] for result in lines(out)]
-    assert [found[0] for found in page.rows] == [f"{index:03}.png" for index in range(40)]
+    assert [found[0] for found in page.rows] == [f"{index:03}.png" for index in range(80)]
     assert all(page.pictures)
     assert page.pictures[0] == page.pictures[len(pictures)]
     assert facts(page)["resumed"] >= 5

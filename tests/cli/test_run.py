@@ -287,7 +287,7 @@ def test_a_run_that_is_stopped_says_how_it_goes_on(product, tmp_path, number, co
 def test_a_killed_run_goes_on_and_ends_with_the_same_results(uadx, product, tmp_path):
     images = tmp_path / "many"
     images.mkdir()
-    for index in range(60):
+    for index in range(120):
         source = sorted((product / "test").rglob("*.png"))[index % 16]
         (images / f"{index:03}.png").symlink_to(source)
     uadx("run", "--input", images, "--output", tmp_path / "whole")
@@ -304,12 +304,12 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_results(uadx, product, tmp_
     done = journal.read_bytes().count(b"\n")
     run = uadx(*args, "--resume")
     assert run.code == 0
-    assert f"60 images ({done} from the earlier run)" in run.out
+    assert f"120 images ({done} from the earlier run)" in run.out
     assert without_times(out) == without_times(tmp_path / "whole")
     assert not journal.exists()
 
     again = uadx(*args, "--resume")
-    assert "60 images (60 from the earlier run)" in again.out
+    assert "120 images (120 from the earlier run)" in again.out
 
 
 def test_a_run_is_not_resumed_with_another_threshold_or_input(uadx, parts, tmp_path):

@@ -110,6 +110,17 @@ def until(true):
         time.sleep(0.02)
 
 
+def lines_of(caplog, name):
+    """What the log says of the request of that id, waited for. A line is written when its answer is out, so that one
+    of the test before may come first."""
+
+    def found():
+        return [record for record in caplog.records if getattr(record, "request_id", None) == name]
+
+    until(found)
+    return found()
+
+
 @pytest.fixture
 def chip(install):
     """The state of a backend that can be slow, break, be unplugged and hang, and finds no numbers for white pictures:

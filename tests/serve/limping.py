@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import httpx
 from serve.conftest import PATIENCE
 
@@ -13,6 +15,17 @@ ON_CHIP = PipelineConfig(device="limping:0")
 def server_post(server, image):
     """A request on a connection of its own."""
     return httpx.post(f"{server.base_url}/v1/inspect", content=image.read_bytes(), timeout=PATIENCE)
+
+
+@contextlib.contextmanager
+def held(chip, file):
+    """While this is open the chip answers nothing, so that what is asked waits, however long the asking takes."""
+    file.touch()
+    chip["hangs while"] = str(file)
+    try:
+        yield
+    finally:
+        file.unlink()
 
 
 LIMPING = """
@@ -30,12 +43,12 @@ class Model(CompiledModel):
         return Placement(self.selector, self.inner.placement().precision)
 
     def infer(self, batch):
-        if STATE.get("broken"):
-            STATE["broken"] -= 1
-            raise RuntimeError("the chip fell off")
         time.sleep(STATE.get("seconds", 0))
         while os.path.exists(STATE.get("hangs while", "")):
             time.sleep(0.01)
+        if STATE.get("broken"):
+            STATE["broken"] -= 1
+            raise RuntimeError("the chip fell off")
         maps = self.inner.infer(batch)
         for map in maps.values():
             map[batch["image"].min(axis=(1, 2, 3)) == 255] = float("nan")

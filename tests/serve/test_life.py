@@ -8,12 +8,13 @@ import signal
 import socket
 import sys
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 from serve.conftest import PATIENCE, serving, until
-from serve.limping import ON_CHIP, server_post
+from serve.limping import ON_CHIP, held, server_post
 
 from uadx.pipeline.config import PipelineConfig
 
@@ -35,25 +36,22 @@ def test_sixteen_clients_good_and_bad_each_get_their_own_answer(server, product)
 
     with ThreadPoolExecutor(16) as pool:
         assert all(all(answers) for answers in pool.map(client, range(16)))
-    assert server.service.engine.waiting == 0
+    until(lambda: server.service.engine.waiting == 0)
 
 
-def test_a_full_queue_answers_503_and_loses_nothing_that_it_took(chip, good_image):
-    with serving(ON_CHIP, queue=4) as server:
-        chip["seconds"] = 0.1
-
-        def ask(_):
-            return server_post(server, good_image)
-
-        with ThreadPoolExecutor(16) as pool:
-            answers = list(pool.map(ask, range(32)))
-        assert {answer.status_code for answer in answers} == {200, 503}
+def test_a_full_queue_answers_503_and_loses_nothing_that_it_took(chip, good_image, tmp_path):
+    with serving(ON_CHIP, queue=4) as server, ThreadPoolExecutor(16) as pool:
+        with held(chip, tmp_path / "held"):
+            asked = [pool.submit(server_post, server, good_image) for _ in range(32)]
+            until(lambda: sum(one.done() for one in asked) == 28)
+        answers = [one.result() for one in asked]
+        assert Counter(answer.status_code for answer in answers) == {200: 4, 503: 28}
         refused = next(answer for answer in answers if answer.status_code == 503)
         assert refused.headers["retry-after"] == "1"
         assert refused.json()["error"]["message"] in {
             "4 images are waiting, and 4 may", *(f"{count} requests are under way" for count in range(8, 17)),
         }  # fmt: skip
-        assert ask(0).status_code == 200
+        until(lambda: server_post(server, good_image).status_code == 200)
         many = server.post("/v1/inspect", files=[("f", b"x")] * 5)
         assert (many.status_code, many.json()["error"]["type"]) == (413, "too_many_images")
 
@@ -80,19 +78,20 @@ def test_several_devices_share_the_images_of_all_clients(chip, good_image, tmp_p
     path.write_text("version: 1\nkinds: {npu: {backends: [limping]}}\n")
     both = PipelineConfig(device="npu:0,1", devices_file=str(path), batch_size=1)
     with serving(both) as server:
-        chip["seconds"] = 0.05
 
-        def used(_):
-            return server_post(server, good_image).json()["results"][0]["device"]["used"]
+        def used():
+            with ThreadPoolExecutor(8) as pool:
+                with held(chip, tmp_path / "held"):  # one after the other would all be the first one's
+                    asked = [pool.submit(server_post, server, good_image) for _ in range(8)]
+                    until(lambda: server.service.engine.waiting == 8)
+                return {one.result().json()["results"][0]["device"]["used"] for one in asked}
 
-        with ThreadPoolExecutor(8) as pool:
-            assert set(pool.map(used, range(16))) == {"limping:0", "limping:1"}
+        assert used() == {"limping:0", "limping:1"}
         assert server.get("/v1/model").json()["device"]["used"] == "limping:0,1"
         chip["broken"] = 1
         assert server_post(server, good_image).status_code == 500
         until(lambda: server_post(server, good_image).status_code == 200)
-        with ThreadPoolExecutor(8) as pool:
-            assert set(pool.map(used, range(16))) == {"limping:0", "limping:1"}
+        assert used() == {"limping:0", "limping:1"}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM to catch")

@@ -12,7 +12,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from serve.conftest import serving, until
+from serve.conftest import PATIENCE, serving, until
 from serve.limping import ON_CHIP
 
 from uadx.errors import InputError
@@ -65,9 +65,11 @@ def test_clients_that_leave_get_no_more_images_in_than_others(chip, tmp_path, ca
     with serving(ON_CHIP.override(max_pixels=MEGAPIXEL)) as server:
         chip["hangs while"] = str(stuck)
         large = {"image": picture(1000, 1000)}
-        for _ in range(IMAGES):
+        leaving = httpx.Timeout(PATIENCE, read=0.2)
+        for left in range(1, IMAGES + 1):
             with contextlib.suppress(httpx.ReadTimeout):
-                httpx.post(f"{server.base_url}/v1/inspect", files=large, timeout=0.5)
+                httpx.post(f"{server.base_url}/v1/inspect", files=large, timeout=leaving)
+            until(lambda left=left: server.service.room.pixels == left * MEGAPIXEL)
         refused = server.post("/v1/inspect", files=large)
         assert (refused.status_code, refused.json()["error"]["type"]) == (503, "busy")
         stuck.unlink()
@@ -132,7 +134,7 @@ def silent():
 def test_slow_hosts_keep_nobody_else_waiting(silent, good_image, monkeypatch):
     monkeypatch.setattr(remote, "is_public", lambda address: True)
     slow = {"image": f"http://localhost:{silent}/part.png"}
-    config = PipelineConfig(device="openvino:CPU", url_timeout=4.0)
+    config = PipelineConfig(device="openvino:CPU", url_timeout=10.0)
     with serving(config, allow_url=(f"localhost:{silent}",)) as server, ThreadPoolExecutor(_FETCHES) as clients:
         server.post("/v1/inspect", content=good_image.read_bytes())
         asked = [clients.submit(server.post, "/v1/inspect", json=slow) for _ in range(_FETCHES)]

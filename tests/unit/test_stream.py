@@ -12,6 +12,21 @@ import pytest
 from uadx.pipeline.mapped import Ahead, mapped
 from uadx.pipeline.stream import gathered, grouped, staged
 
+PATIENCE = 30.0
+
+
+def until(true):
+    """Wait for a condition."""
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def stages():
+    """The threads of all stages."""
+    return {thread for thread in threading.enumerate() if thread.name == "uadx-stage"}
+
 
 @pytest.fixture
 def pool():
@@ -47,7 +62,7 @@ def test_a_result_is_yielded_while_the_next_item_is_still_waited_for(pool):
 
     def items():
         yield 1
-        assert gate.wait(5)
+        assert gate.wait(PATIENCE)
         yield 2
 
     results = staged(items(), lambda n: pool.submit(int, n), 8)
@@ -76,7 +91,7 @@ def test_an_exception_of_the_items_reaches_the_consumer_after_what_came_before_i
 
 def test_closing_a_chain_closes_every_stage_and_leaves_no_thread(pool):
     closed = []
-    before = set(threading.enumerate())  # of results that another test did not take to their end
+    before = stages()  # of results that another test did not take to their end
 
     def items():
         try:
@@ -92,11 +107,8 @@ def test_closing_a_chain_closes_every_stage_and_leaves_no_thread(pool):
     last = mapped(outer, int, 2, Ahead(3))
     assert next(last) == 3
     last.close()
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline and any(t.name == "uadx-stage" for t in set(threading.enumerate()) - before):
-        time.sleep(0.01)
+    until(lambda: not stages() - before)
     assert closed == [True]
-    assert not [t for t in set(threading.enumerate()) - before if t.name == "uadx-stage"]
 
 
 def test_threads_give_results_in_the_order_of_the_items_and_side_by_side():
@@ -104,7 +116,7 @@ def test_threads_give_results_in_the_order_of_the_items_and_side_by_side():
 
     def slow_first(n):
         if n < 2:
-            together.wait(5)  # would break if one thread did all
+            together.wait(PATIENCE)  # would break if one thread did all
         time.sleep(0.05 if n == 0 else 0)
         return n * 10
 
@@ -112,9 +124,9 @@ def test_threads_give_results_in_the_order_of_the_items_and_side_by_side():
 
 
 def test_a_single_item_gets_no_more_threads_than_find_the_end():
-    names = []
-    assert list(mapped([1], lambda n: names.append(threading.active_count()), 16, Ahead(16))) == [None]
-    assert names[0] <= threading.active_count() + 2
+    before, counted = stages(), []
+    assert list(mapped([1], lambda n: counted.append(len(stages() - before)), 16, Ahead(16))) == [None]
+    assert counted[0] <= 2
 
 
 @pytest.mark.parametrize(("weight", "most_drawn"), [(1, 12), (5, 4), (100, 2)])
@@ -126,28 +138,28 @@ def test_light_results_are_made_further_ahead_than_heavy_ones(weight, most_drawn
         assert next(results) == n
         time.sleep(0.01)
         assert len(drawn) <= n + 1 + most_drawn
+    until(lambda: len(drawn) > 40)
     results.close()
-    assert len(drawn) > 40
 
 
 def test_a_thread_that_had_to_stop_goes_on_when_half_is_taken():
-    drawn = []
-    results = mapped(iter(range(1000)), lambda n: drawn.append(n) or n, 1, Ahead(1, 8, 100))
-    assert next(results) == 0
+    drawn, gate = [], threading.Event()
 
-    def made(least):
-        deadline = time.monotonic() + 5
-        while len(drawn) < least and time.monotonic() < deadline:
-            time.sleep(0.005)
-        time.sleep(0.05)
-        return len(drawn)
+    def items():
+        yield 0
+        assert gate.wait(PATIENCE)
+        yield from range(1, 1000)
 
-    full = made(8)
-    taken = 1
-    while made(full) == full:
+    results = mapped(items(), lambda n: drawn.append(n) or n, 1, Ahead(1, 8, 100))
+    assert next(results) == 0  # before there is a second one, so that eight wait from here on
+    gate.set()
+    until(lambda: len(drawn) == 9)
+    for taken in (1, 2, 3):
         assert next(results) == taken
-        taken += 1
-    assert full - taken == 4
+        time.sleep(0.05)
+        assert len(drawn) == 9
+    assert next(results) == 4
+    until(lambda: len(drawn) == 13)
     results.close()
 
 
@@ -156,7 +168,7 @@ def test_a_result_of_a_thread_is_yielded_while_the_next_item_is_still_waited_for
 
     def items():
         yield 1
-        assert gate.wait(5)
+        assert gate.wait(PATIENCE)
         yield 2
 
     results = mapped(items(), int, 2, Ahead(8))
@@ -218,4 +230,4 @@ def test_a_group_that_is_not_full_waits_for_its_next_item(pool):
     arriving.put([1])
     first = pool.submit(next, gathered(arriving, 2, patience=60))
     arriving.put([2])
-    assert first.result(5) == [1, 2]
+    assert first.result(PATIENCE) == [1, 2]

@@ -31,7 +31,7 @@ class ClosesWithRequestsPending(Correct):
     class Model(Correct.Model):
         def submit(self, batch):
             future = Future()
-            threading.Timer(0.2, lambda: future.set_result(self.infer(batch))).start()
+            threading.Timer(1.0, lambda: future.set_result(self.infer(batch))).start()
             return future
 
         def close(self):
