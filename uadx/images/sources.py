@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import math
 import os
@@ -138,8 +137,8 @@ class _Expansion:
         return iter([Source(f"{kind}[{number}]", PurePosixPath(f"{kind}_{number}"), data)])
 
     def _standard_input(self) -> Iterator[Source]:
-        stream = sys.stdin.buffer
-        assert isinstance(stream, io.BufferedReader)
+        # not sys.stdin.buffer: Python aborts where it ends while a thread waits in a read of that
+        stream = open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115
         if is_image(stream.peek(HEAD)):
             return iter([Source("stdin", PurePosixPath("stdin"), stream)])
         return self._each(read_lines(stream, Path(), "standard input"), "standard input names no image")

@@ -10,6 +10,7 @@ import json
 import os
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +22,7 @@ from uadx.images.source import Source
 from uadx.output.parquet import check_parquet, parquet_table
 from uadx.output.pictures import to_json
 from uadx.output.record import RECORD, Counts, Record, not_a_record, same_run
-from uadx.output.stamps import lock_folder, stamp, unwritable
+from uadx.output.stamps import Stamps, lock_folder, stamp, unwritable
 from uadx.output.table import csv_table
 from uadx.output.thumbnails import NAME as THUMBNAILS
 from uadx.output.thumbnails import Thumbnails
@@ -180,8 +181,9 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        held: list[BinaryIO | Thumbnails | Stamps] = [self._stamps]
         if not self.finished:
-            self._file.close()
-            if self._thumbnails is not None:
-                self._thumbnails.close()
-        self._stamps.close()
+            held += [self._file] if self._thumbnails is None else [self._file, self._thumbnails]
+        for one in held:
+            with suppress(OSError):  # what a full disk left in a buffer: the error of its write is under way
+                one.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import CancelledError, Future
@@ -29,7 +30,7 @@ from uadx.pipeline.batches import check_answer, check_fits, run_batch, run_check
 from uadx.pipeline.config import PipelineConfig
 from uadx.pipeline.mapped import Ahead, mapped
 from uadx.pipeline.scorer import Scorer, ms_since
-from uadx.pipeline.stream import grouped, staged
+from uadx.pipeline.stream import grouped, staged, until
 from uadx.pipeline.windows import Complete, Inferred, Item, Window, regrouped, windows
 from uadx.result import Result
 from uadx.scoring.calibration import Thresholds
@@ -89,12 +90,18 @@ class Inspector:
 
         # tiles of one image fill a batch, and images that wait to be cut into tiles are large
         least = self.workers + (1 if self._framing.tiling else batch_size)
-        decoded = mapped(sources, self.decode, self.workers, Ahead(least, AHEAD * least, MOST_BYTES, _bytes))
+        stopped = threading.Event()
+        decoded = mapped(
+            until(stopped, sources), self.decode, self.workers, Ahead(least, AHEAD * least, MOST_BYTES, _bytes)
+        )
         inferred = staged(grouped(windows(decoded), batch_size), self.infer, self.opened.async_depth + 1)
         scored = mapped(regrouped(inferred, self.device_fields), score, self.workers, Ahead(self.workers + 1))
         with contextlib.closing(scored):
-            for results in scored:
-                yield from results
+            try:
+                for results in scored:
+                    yield from results
+            finally:
+                stopped.set()  # first of all: the last stage waits for the one before it, and that for a whole batch
 
     def score(self, complete: Complete, thresholds: Thresholds) -> list[Result]:
         """One result for each of some items whose level maps are there."""

@@ -16,7 +16,9 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 PATIENCE = 5.0
-"""Seconds to wait for threads that are to end; one that stands in a read of stdin is left to itself."""
+"""Seconds to wait for work that is under way when its threads are to end."""
+DRAWING = 2.0
+"""The same for an item that is waited for: a thread that stands in a read of stdin is left to itself."""
 
 
 class EndOfItems(Exception):  # noqa: N818
@@ -87,20 +89,18 @@ class _Line(Generic[A, B]):
 
     def close(self) -> None:
         """End the threads and the items."""
-        self._end()
-        deadline = time.monotonic() + PATIENCE
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        self.leave(DRAWING)
         if isinstance(self._iterator, Generator) and not self._drawing.locked():
             self._iterator.close()
 
-    def leave(self) -> None:
-        """End what the threads do; one that draws, maybe a frame of a video or a read of stdin, gets a second."""
+    def leave(self, patience: float) -> None:
+        """End the threads, but for one that has waited for an item so many seconds."""
         self._end()
         with self._changed:
             self._changed.wait_for(lambda: not self._working, PATIENCE)
-        if self._drawing.acquire(timeout=1):
-            self._drawing.release()
+        deadline = time.monotonic() + patience
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _end(self) -> None:
         with self._changed:
@@ -109,8 +109,8 @@ class _Line(Generic[A, B]):
 
     def _start(self) -> None:
         thread = threading.Thread(target=self._run, name="uadx-stage", daemon=True)
-        self._threads.append(thread)
         thread.start()
+        self._threads.append(thread)
 
     def _run(self) -> None:
         while (drawn := self._draw()) is not None:
@@ -138,6 +138,8 @@ class _Line(Generic[A, B]):
                 return None
             try:
                 item = next(self._iterator)
+                if len(self._threads) < self._workers:
+                    self._start()  # only now: a single item needs no second thread
             except BaseException as error:  # raised again in the consumer
                 self._ended = True
                 promised.set_exception(EndOfItems() if isinstance(error, StopIteration) else error)
@@ -148,8 +150,6 @@ class _Line(Generic[A, B]):
                 self._working += 1
                 self._full = self._full or self._ahead.full(self._count, self._weight)
             self._results.put(promised)  # here, so that they keep their order
-            if len(self._threads) < self._workers:
-                self._start()  # only now: a single item needs no second thread
             return item, promised
 
 
@@ -159,5 +159,6 @@ _lines: weakref.WeakSet[_Line[Any, Any]] = weakref.WeakSet()
 @atexit.register
 def _leave_all() -> None:
     """Of generators that nobody closed. A thread that is in OpenCV when Python ends it takes the process down."""
+    deadline = time.monotonic() + DRAWING / 2
     for line in list(_lines):
-        line.leave()
+        line.leave(max(0.0, deadline - time.monotonic()))

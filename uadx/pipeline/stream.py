@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from itertools import islice
 from typing import TypeVar
 
-from uadx.pipeline.mapped import PATIENCE, EndOfItems
+from uadx.pipeline.mapped import DRAWING, EndOfItems
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -56,12 +56,25 @@ def staged(items: Iterable[A], start: Callable[[A], Future[B]], depth: int) -> G
         return
     finally:
         stop.set()
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + DRAWING
         while feeder.is_alive() and time.monotonic() < deadline:
             with contextlib.suppress(queue.Empty):  # the feeder may stand before a full queue
                 while True:
                     pending.get_nowait().cancel()
             feeder.join(timeout=0.05)
+
+
+def until(stopped: threading.Event, items: Iterable[A]) -> Generator[A, None, None]:
+    """The items until that is set: what the first of several stages draws, so that all of them end at once. Closing it
+    closes `items`."""
+    try:
+        for item in items:
+            yield item
+            if stopped.is_set():
+                return
+    finally:
+        if isinstance(items, Generator):
+            items.close()
 
 
 def grouped(items: Generator[A, None, None], size: int) -> Generator[list[A], None, None]:
