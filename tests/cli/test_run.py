@@ -284,6 +284,45 @@ def test_a_run_that_is_stopped_says_how_it_goes_on(product, tmp_path, number, co
     assert 5 <= journal.read_bytes().count(b"\n") < 3000
 
 
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_a_run_that_waits_for_standard_input_can_be_stopped(product, tmp_path, number, code, word):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "uadx", "run", "--input", "-", "--output", str(out)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdin.write(f"{product / 'test' / 'good' / '000.png'}\n".encode())
+    process.stdin.flush()
+    deadline = time.monotonic() + 60
+    while not ((out / "results.jsonl.part").exists() and (out / "results.jsonl.part").read_bytes()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(number)
+    process.wait(60)
+    assert (process.returncode, process.stderr.read().decode().splitlines()[-1]) == (code, word)
+    process.stdin.close()
+
+
+@pytest.mark.parametrize("formats", ["jsonl", "jsonl,html"])
+def test_a_disk_that_is_full_is_told_and_the_run_can_go_on(uadx, product, tmp_path, formats):
+    resource = pytest.importorskip("resource", reason="no limits of file sizes on this system")
+    out, images = tmp_path / "out", product / "test"
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+
+    command = ["run", "--input", str(images), "--output", str(out), "--format", formats]
+    run = subprocess.run([sys.executable, "-m", "uadx", *command], capture_output=True, text=True, preexec_fn=limit)
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-3:] == [
+        f"error: {out / 'results.jsonl.part'} cannot be written",
+        "    [Errno 27] File too large",
+        "  fix: make room, then go on: --resume",
+    ]
+    assert uadx(*command, "--resume").code == 0
+    assert len((out / "results.jsonl").read_bytes().splitlines()) == len(list(images.rglob("*.png")))
+
+
 def test_a_killed_run_goes_on_and_ends_with_the_same_results(uadx, product, tmp_path):
     images = tmp_path / "many"
     images.mkdir()

@@ -11,6 +11,7 @@ import pytest
 
 from uadx.pipeline.mapped import Ahead, mapped
 from uadx.pipeline.stream import gathered, grouped, staged
+from uadx.pipeline.stream import until as until_stopped
 
 PATIENCE = 30.0
 
@@ -193,6 +194,37 @@ def test_an_exception_of_the_items_of_threads_reaches_the_consumer_after_what_ca
     assert next(results) == 1
     with pytest.raises(KeyError, match="gone"):
         next(results)
+
+
+def test_a_thread_that_cannot_be_started_is_raised_where_the_consumer_stands(monkeypatch):
+    start, started = threading.Thread.start, []
+
+    def only_two(thread):
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", only_two)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        list(mapped(range(100), int, 8, Ahead(8)))
+    until(lambda: not any(thread.is_alive() for thread in started))
+
+
+def test_what_was_stopped_draws_nothing_more_and_closes_its_items():
+    closed = []
+
+    def items():
+        try:
+            yield from range(10)
+        finally:
+            closed.append(True)
+
+    stopped = threading.Event()
+    drawn = until_stopped(stopped, items())
+    assert [next(drawn), next(drawn)] == [0, 1]
+    stopped.set()
+    assert (list(drawn), closed) == ([], [True])
 
 
 def test_a_program_may_end_while_threads_are_in_opencv():
