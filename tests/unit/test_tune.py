@@ -16,7 +16,7 @@ from uadx.tune.candidates import Absent, Form, groups
 from uadx.tune.choice import Finalist, _chosen, _nearest
 from uadx.tune.machine_key import circumstances, key
 from uadx.tune.trial import Trial, _batches
-from uadx.tune.verdicts import Verdicts, _spread, without_images
+from uadx.tune.verdicts import Verdicts, _spread, too_many, without_images
 
 
 def way(precision, batch, *rates):
@@ -68,6 +68,13 @@ def test_batches_that_would_be_split_or_padded_are_not_tried_unasked(capabilitie
 )
 def test_one_percent_of_the_verdicts_may_change(changed, images, allowed):
     assert Verdicts(images, changed).allowed is allowed
+
+
+def test_images_at_hand_do_not_outweigh_what_was_counted_when_a_form_was_made():
+    now, made = Verdicts(400, 3), Verdicts(586, 6)
+    assert too_many(now, made) == made
+    assert too_many(Verdicts(400, 5), made) == Verdicts(400, 5)
+    assert too_many(now, None) is too_many(now, Verdicts(586, 5)) is None
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from uadx.pipeline.inspector import Inspector
 from uadx.plural import counted
 from uadx.tune.candidates import Absent, Form, groups
 from uadx.tune.trial import Trial, first_look, measured
-from uadx.tune.verdicts import Comparison, images_of, without_images
+from uadx.tune.verdicts import Comparison, images_of, too_many, without_images
 
 HINTS: tuple[Hint, ...] = ("throughput", "latency")
 """All forms are looked at with the first, the leaders with the others too."""
@@ -217,12 +217,13 @@ class _Search:
 
     def _judge(self, trial: Trial) -> None:
         """Drop it where too many verdicts are others, or too little is known of them."""
-        found = trial.verdicts
         if trial.dropped:
             return
-        if found is None:
+        # what was counted when an int8 form was made holds, whatever some of the same images say
+        known = None if trial.parity is None else without_images(self.bundle, trial.parity)
+        if trial.verdicts is None:
             trial.dropped = "the bundle does not say how many verdicts it changes: give --data"
-        elif not found.allowed:
+        elif (found := too_many(trial.verdicts, known)) is not None:
             trial.dropped = f"{found.changed} of {found.images} verdicts changed, and 1 % may"
         elif trial.form.precision == "int8" and self.asked is None and (count := self._compared(trial)) < FEW_COMPARED:
             trial.dropped = (

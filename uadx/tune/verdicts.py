@@ -89,6 +89,11 @@ def images_of(data: Path, bundle: Bundle) -> list[Source]:
     return [*held_out, *_spread(test, MOST - len(held_out))]
 
 
+def too_many(*found: Verdicts | None) -> Verdicts | None:
+    """The first of several counts by which a form may not run; None where all that are known allow it."""
+    return next((one for one in found if one is not None and not one.allowed), None)
+
+
 def without_images(bundle: Bundle, parity: Parity) -> Verdicts | None:
     """What is known of a form's verdicts without images: its golden ones', and for a form that is calibrated by itself
     what was measured when it was made, as the manifest keeps it; None where it does not."""
