@@ -25,6 +25,10 @@ def core_limit(root: Path = Path("/")) -> int | None:
     return cores if cores is not None and cores < _allowed() else None
 
 
+BUSY = "the machine was busy with something else when this began: measure again when it is quiet"
+"""What to say of figures that were measured on a machine that was busy()."""
+
+
 def busy() -> bool:
     """Whether half of the machine's cores or more had work in the last minute; False where the system does not say."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0

@@ -11,6 +11,7 @@ import click
 from uadx.cli import options
 from uadx.cli.progress import shown_stages, shown_warnings
 from uadx.cli.run import FormatList
+from uadx.cores import BUSY
 
 if TYPE_CHECKING:
     from uadx.bench.measure import Figures
@@ -83,7 +84,7 @@ def _print(found: list[Figures]) -> None:
         spent = ", ".join(f"{name} {value:.2f}" for name, value in figures.stages.items())
         click.echo(f"{figures.label}: core-milliseconds an image: {spent}")
     if found[0].busy:
-        click.echo("the machine was busy with something else when this began: measure again when it is quiet")
+        click.echo(BUSY)
 
 
 def _plain(figures: Figures) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from uadx.cores import BUSY
+
 if TYPE_CHECKING:
     from uadx.bundle.reader import Bundle
     from uadx.tune.choice import Tuned
@@ -49,7 +51,7 @@ def print_table(tuned: Tuned, bundle: Bundle, seconds: float) -> None:
     for trial in trials:
         _print_changes(trial)
     if tuned.choice.busy:
-        click.echo("the machine was busy with something else when this began: measure again when it is quiet")
+        click.echo(BUSY)
     click.echo(_compared_on(tuned, bundle))
     if not bundle.has_int8:
         click.echo("the bundle has no int8 form to try; one is made by: uadx export --precision int8")

@@ -78,7 +78,7 @@ class Inspector:
         self, sources: Iterable[Source], thresholds: Thresholds, batch_size: int
     ) -> Generator[Result, None, None]:
         """Results in the order of the sources. A bad input is a result with `error`; a failing device raises."""
-        yield from self.inspect_and(lambda result: result, sources, thresholds, batch_size)
+        return self.inspect_and(lambda result: result, sources, thresholds, batch_size)
 
     def inspect_and(
         self, then: Callable[[Result], T], sources: Iterable[Source], thresholds: Thresholds, batch_size: int

@@ -95,7 +95,7 @@ class Batcher:
         self._end()
         for thread in self._threads:
             thread.join()
-        self._decoders.shutdown()
+        self._decoders.shutdown(cancel_futures=True)  # a failed device's are on_crash's
         self.pipeline.close()
 
     def _end(self) -> None:
